@@ -1,0 +1,73 @@
+"""What a stage is: a function from a batch of entries to an outcome, over state that it can restore."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from common.keys import Stream
+from common.messages import AnyMessage, Message
+from common.redis_link import Command, Link
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One decoded entry of a stream."""
+
+    stream: Stream
+    id: str
+    """As Redis gave it: "milliseconds-sequence"."""
+    message: AnyMessage
+
+
+Batch = tuple[Entry, ...]
+"""Entries in hand: per stream in order, streams in the order of StageSpec.inputs."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One message for one stream of the stage's partition."""
+
+    stream: Stream
+    message: Message
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a batch leads to. All of it, and the acknowledgement, is one transaction."""
+
+    publish: Sequence[Publication] = ()
+    writes: Sequence[Command] = ()
+    """Redis commands on keys of the same partition, as tuples: ("HSET", key, field, value, ...)."""
+
+
+class Handler(Protocol):
+    """One partition's part of a stage."""
+
+    def restore(self, link: Link) -> Outcome:
+        """Set the state to what was committed last, reading Redis through `link` (`link.call("HGETALL", key)`).
+
+        Called before the first batch, and again whenever a batch was handled but not committed. The returned
+        outcome (usually empty) is committed first.
+        """
+        ...
+
+    def handle(self, batch: Batch) -> Outcome:
+        """Return what the batch leads to. Rejected and any other exception count against the entries, Retryable doesn't."""
+        ...
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """What the loop needs to know of a stage."""
+
+    name: str
+    inputs: tuple[Stream, ...]
+    outputs: tuple[Stream, ...]
+    make_handler: Callable[[int], Handler]
+    """From the partition to its handler."""
+    batch_entries: int = 500
+    """Entries in hand, at most."""
+    linger_s: float = 0.0
+    """How long to go on reading before a batch is handled (0: handle at once). A full batch doesn't wait."""
+    urgent: tuple[Stream, ...] = ()
+    """An entry of these ends the lingering."""

@@ -1,0 +1,112 @@
+"""Read and check the symbol table (symbols.toml beside this file, or the user's own)."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from common.errors import Fatal
+from common.keys import partition_of
+
+BUILTIN = Path(__file__).with_name("symbols.toml")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Listing(_Frozen):
+    """One symbol at one vendor."""
+
+    vendor: str
+    symbol: str
+    source_class: str = Field(alias="class")
+    volume: Literal["traded", "ticks", "none"]
+    delay_s: int = Field(ge=0)
+
+
+class SourceClass(_Frozen):
+    """An instrument: sources of one class may replace each other in one series."""
+
+    title: str
+    session: Literal["fx", "metals", "cme", "us_cash"]
+
+
+class Symbol(_Frozen):
+    """One generic symbol, with the broker's terms and the vendors that quote it, preferred first."""
+
+    name: str
+    title: str
+    broker: str
+    series: str
+    quote_currency: str
+    tick_size: float = Field(gt=0)
+    digits: int = Field(ge=0)
+    contract_size: float = Field(gt=0)
+    lot_min: float = Field(gt=0)
+    lot_step: float = Field(gt=0)
+    lot_max: float = Field(gt=0)
+    partition_group: str = ""
+    sources: tuple[Listing, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _series_has_a_source(self) -> Self:
+        if not any(listing.source_class == self.series for listing in self.sources):
+            raise ValueError(f"series {self.series!r} has no source; classes here: {sorted(self.classes())}")
+        return self
+
+    def classes(self) -> set[str]:
+        """Return the classes that any of its sources quotes."""
+        return {listing.source_class for listing in self.sources}
+
+    def feed(self) -> tuple[Listing, ...]:
+        """Return the listings of the series' own class, preferred first: the only ones that may replace each other."""
+        return tuple(listing for listing in self.sources if listing.source_class == self.series)
+
+    def partition(self, partitions: int) -> int:
+        """Return the partition that this symbol's messages and keys belong to."""
+        return partition_of(self.partition_group or self.name, partitions)
+
+
+class SymbolTable(_Frozen):
+    """The symbols in use, in the order of the SYMBOLS setting, and their classes."""
+
+    symbols: dict[str, Symbol]
+    classes: dict[str, SourceClass]
+
+    @model_validator(mode="after")
+    def _classes_exist(self) -> Self:
+        for symbol in self.symbols.values():
+            missing = symbol.classes() - self.classes.keys()
+            if missing:
+                raise ValueError(f"{symbol.name}: no [class] table for {sorted(missing)}")
+        return self
+
+    def session_of(self, symbol: str) -> str:
+        """Return the name of the trading session of the symbol's series."""
+        return self.classes[self.symbols[symbol].series].session
+
+    def in_partition(self, partition: int, partitions: int) -> tuple[Symbol, ...]:
+        """Return the symbols of one partition, in order."""
+        return tuple(s for s in self.symbols.values() if s.partition(partitions) == partition)
+
+
+def load_symbols(names: Sequence[str], path: Path | None = None) -> SymbolTable:
+    """Return the table of `names`. Fatal with the file, the place and the reason if it is wrong or a name is not in it."""
+    file = path or BUILTIN
+    try:
+        content = tomllib.loads(file.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as e:
+        raise Fatal(f"SYMBOLS_FILE: {file}: {e}") from e
+    known = content.get("symbol", {})
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise Fatal(f"SYMBOLS: {', '.join(unknown)} not in {file}; it has {', '.join(known)}")
+    try:
+        return SymbolTable.model_validate(
+            {"symbols": {n: {"name": n, **known[n]} for n in names}, "classes": content.get("class", {})}
+        )
+    except ValidationError as e:
+        raise Fatal(f"SYMBOLS_FILE: {file}: {e}") from e

