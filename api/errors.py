@@ -1,0 +1,45 @@
+"""What a client gets when it asked wrongly or when something is away: always JSON of one shape, always ASCII."""
+
+import json
+
+from starlette.responses import Response
+
+FOUND_LENGTH = 100  # enough to recognise one's own input, too little to amplify it
+
+
+class ApiError(Exception):
+    """An answer that is not 200. `expected` and `found` name the two sides of a refused input."""
+
+    def __init__(self, status: int, code: str, message: str, expected: str = "", found: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.expected = expected
+        self.found = found[:FOUND_LENGTH]
+
+    def response(self) -> Response:
+        """Return the reply."""
+        body = {"code": self.code, "message": self.message, "expected": self.expected, "found": self.found}
+        return json_response({"error": body}, self.status)
+
+
+def invalid(message: str, expected: str, found: str) -> ApiError:
+    """Return the refusal of an input: 422."""
+    return ApiError(422, "invalid_input", message, expected, found)
+
+
+def away(code: str, message: str, found: str = "") -> ApiError:
+    """Return the word that a dependency is away: 503."""
+    return ApiError(503, code, message, "the dependency answers", found)
+
+
+def json_response(content: object, status: int = 200) -> Response:
+    """Return compact JSON in pure ASCII: some clients decode in an ANSI code page and search for substrings."""
+    body = json.dumps(content, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return ascii_response(body.encode("ascii"), status)
+
+
+def ascii_response(body: bytes, status: int = 200) -> Response:
+    """Return JSON that is already written."""
+    return Response(body, status, media_type="application/json")

@@ -1,0 +1,71 @@
+"""Fencing: of all instances of a stage that serve one partition, only the newest may commit."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from redis.exceptions import ResponseError
+
+from common import keys
+from common.errors import Fatal, Fenced
+from common.redis_link import Command, Link, Reply
+
+
+class ExecFailed(Fatal):
+    """Some commands inside an executed transaction failed: the others, the acknowledgement included, took effect."""
+
+    def __init__(self, failed: Sequence[tuple[Command, str]]) -> None:
+        super().__init__("; ".join(f"{c[0]!r} {c[1:2]}: {error}" for c, error in failed[:3]))
+        self.failed = tuple(failed)
+
+
+class Fence:
+    """One instance's right to commit for (partition, stage), by an epoch that the next instance raises.
+
+    The epoch's key is watched before every read and commit: an instance that was overtaken, or a transaction of it
+    that arrives late, is aborted by Redis itself.
+    """
+
+    def __init__(self, link: Link, partition: int, stage: str) -> None:
+        self._link = link
+        self._key = keys.epoch(partition, stage)
+        self._what = f"{stage} of partition {partition}"
+        self.epoch = 0
+        self._watched = False
+
+    def take(self) -> None:
+        """Take a new epoch: from here on every older instance is fenced off."""
+        self._watched = False
+        self.epoch = cast(int, self._link.call("INCR", self._key))
+
+    def read(self, commands: Sequence[Command]) -> list[Reply]:
+        """Return the commands' replies; the watch on the epoch comes with them at no extra round trip."""
+        self._watched = False
+        _, current, *replies = self._link.exchange([("WATCH", self._key), ("GET", self._key), *commands])
+        if current != b"%d" % self.epoch:
+            self._overtaken(current)
+        self._watched = True
+        return replies
+
+    def commit(self, commands: Sequence[Command]) -> list[Reply]:
+        """Execute the commands in one transaction, and return their replies.
+
+        Fenced if another instance took over; ExecFailed if a command failed inside; RedisAway if it isn't known
+        whether it happened: then take() again and start from what is committed, never send the same again.
+        """
+        if not self._watched:
+            self.read([])
+        self._watched = False
+        *_, result = self._link.exchange([("MULTI",), *commands, ("EXEC",)])
+        if result is None:
+            self._overtaken(None)
+        if isinstance(result, ResponseError):
+            raise Fatal(f"{self._what}: transaction refused, nothing of it happened: {result}")
+        replies = cast(list[Reply], result)
+        failed = [(c, str(r)) for c, r in zip(commands, replies, strict=True) if isinstance(r, ResponseError)]
+        if failed:
+            raise ExecFailed(failed)
+        return replies
+
+    def _overtaken(self, current: Reply) -> None:
+        found = current.decode() if isinstance(current, bytes) else "another"
+        raise Fenced(f"{self._what}: expected epoch {self.epoch}, found {found}: another instance has taken over")

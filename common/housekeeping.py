@@ -1,0 +1,87 @@
+"""What a stage does beside its work, about once a second: trim what all have read, measure lag, respect budgets."""
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from redis.exceptions import ResponseError
+
+from common.keys import Stream
+from common.redis_link import Link, Reply
+
+EntryId = tuple[int, int]
+
+# Entries stay this long even when everybody has read them, so that an operator can look at what just went through.
+KEEP_MS = 60_000
+
+
+def parse_id(text: bytes) -> EntryId:
+    """Return "milliseconds-sequence" as a pair that compares as Redis compares."""
+    ms, _, sequence = text.partition(b"-")
+    return int(ms), int(sequence or 0)
+
+
+def trim_floor(link: Link, stream: Stream, partition: int) -> EntryId | None:
+    """Return the oldest entry id that somebody may still need; None where a registered group does not exist yet.
+
+    For each group: its lowest pending entry, else the entry after the last delivered one (never counted by lag).
+    """
+    key = stream.key(partition)
+    groups = _groups(link, key)
+    floors: list[EntryId] = []
+    for reader in stream.readers:
+        if reader not in groups:
+            return None
+        last_delivered, pending = groups[reader]
+        floors.append(_lowest_pending(link, key, reader) if pending else last_delivered)
+    return min(floors) if floors else None
+
+
+def trim(link: Link, streams: Iterable[Stream], partition: int) -> None:
+    """Delete what every registered group has acknowledged and what is older than KEEP_MS."""
+    now = cast(list[bytes], link.call("TIME"))
+    keep_from: EntryId = (int(now[0]) * 1000 - KEEP_MS, 0)
+    for stream in streams:
+        floor = trim_floor(link, stream, partition)
+        if floor is not None:
+            ms, sequence = min(floor, keep_from)
+            link.call("XTRIM", stream.key(partition), "MINID", f"{max(ms, 0)}-{sequence}")
+
+
+def lag_s(link: Link, streams: Sequence[Stream], partition: int, group: str) -> dict[str, float]:
+    """Return per stream how far the group is behind: time of the newest entry less that of the last settled one."""
+    lags: dict[str, float] = {}
+    for stream in streams:
+        key = stream.key(partition)
+        groups = _groups(link, key)
+        if group not in groups:
+            continue
+        newest = cast(list[list[Reply]], link.call("XREVRANGE", key, "+", "-", "COUNT", 1))
+        last_delivered, pending = groups[group]
+        settled = _lowest_pending(link, key, group) if pending else last_delivered
+        head = parse_id(cast(bytes, newest[0][0])) if newest else settled
+        lags[stream.name] = max(0, head[0] - settled[0]) / 1000 if head > settled or pending else 0.0
+    return lags
+
+
+def over_budget(link: Link, streams: Sequence[Stream], partition: int, budget_entries: int) -> list[str]:
+    """Return the streams that hold more entries than the budget: their writer must hold back, nothing is deleted."""
+    lengths = link.exchange([("XLEN", stream.key(partition)) for stream in streams])
+    return [s.name for s, n in zip(streams, lengths, strict=True) if isinstance(n, int) and n >= budget_entries]
+
+
+def _groups(link: Link, key: str) -> dict[str, tuple[EntryId, int]]:
+    reply = link.exchange([("XINFO", "GROUPS", key)])[0]
+    if isinstance(reply, ResponseError):  # no such key yet
+        return {}
+    found: dict[str, tuple[EntryId, int]] = {}
+    for group in cast(list[list[Reply]], reply or []):
+        fields = {cast(bytes, k): v for k, v in zip(group[::2], group[1::2], strict=True)}
+        name = cast(bytes, fields[b"name"]).decode()
+        found[name] = (parse_id(cast(bytes, fields[b"last-delivered-id"])), cast(int, fields[b"pending"]))
+    return found
+
+
+def _lowest_pending(link: Link, key: str, group: str) -> EntryId:
+    summary = cast(list[Reply], link.call("XPENDING", key, group))
+    lowest = summary[1]
+    return parse_id(cast(bytes, lowest)) if lowest else (0, 0)

@@ -1,0 +1,48 @@
+"""Where cumulative indicators start: the first bar of the session, as a function of time alone."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+NEW_YORK = ZoneInfo("America/New_York")
+DAY_ROLL = time(17)
+"""Where the day of a market that trades around the clock ends: 17:00 in New York, by the custom of foreign exchange."""
+FAR_ENOUGH_MS = 10 * 86_400_000  # no market here stays closed so long
+
+
+class SessionClock:
+    """Tells which session a moment belongs to, by the moment at which that session began.
+
+    A session begins at a market's opening, and in a market that does not close for the night at the day's roll too.
+    """
+
+    def __init__(self, next_open_ms: Callable[[int], int]) -> None:
+        """`next_open_ms(at_ms)`: the market's first opening after `at_ms`."""
+        self._next_open_ms = next_open_ms
+        self._from_ms, self._until_ms = 0, 0  # the answer last given, and what it holds for
+
+    def start_ms(self, at_ms: int) -> int:
+        """Return when the session of `at_ms` began; in a break, the session before it."""
+        if not self._from_ms <= at_ms < self._until_ms:
+            self._from_ms, self._until_ms = self._around(at_ms)
+        return self._from_ms
+
+    def _around(self, at_ms: int) -> tuple[int, int]:
+        roll_ms, next_roll_ms = _rolls_around(at_ms)
+        opened_ms, next_ms = 0, self._open_after(at_ms - FAR_ENOUGH_MS)
+        while next_ms <= at_ms:
+            opened_ms, next_ms = next_ms, self._open_after(next_ms)
+        return max(opened_ms, roll_ms), min(next_ms, next_roll_ms)
+
+    def _open_after(self, at_ms: int) -> int:
+        found_ms = self._next_open_ms(at_ms)
+        return found_ms if found_ms > at_ms else self._next_open_ms(at_ms + 1)
+
+
+def _rolls_around(at_ms: int) -> tuple[int, int]:
+    """Return the last roll at or before `at_ms`, and the next one."""
+    local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(NEW_YORK)
+    day = local.date() if local.time() >= DAY_ROLL else local.date() - timedelta(days=1)
+    first = datetime.combine(day, DAY_ROLL, NEW_YORK)
+    second = datetime.combine(day + timedelta(days=1), DAY_ROLL, NEW_YORK)
+    return int(first.timestamp()) * 1000, int(second.timestamp()) * 1000

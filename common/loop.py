@@ -1,0 +1,160 @@
+"""Run a stage: one process, one connection, the partitions that its supervisor gave it."""
+
+import gc
+import signal
+import time
+from pathlib import Path
+
+import structlog
+
+from common import clock
+from common.errors import Fatal, Fenced, PipelineError
+from common.heartbeat import Heartbeat
+from common.housekeeping import lag_s, over_budget, trim
+from common.metrics import Metrics
+from common.partition_loop import PartitionLoop
+from common.reader import GroupsLost
+from common.redis_link import Link, RedisAway, open_link
+from common.settings import Settings
+from common.stage import StageSpec
+
+log = structlog.get_logger()
+
+BLOCK_MS = 500  # a heartbeat a second, and SIGTERM is heard in time
+BLOCK_SHARED_MS = 20  # the same with several partitions in turn
+HOUSEKEEPING_S = 1.0
+RECONNECT_FIRST_S, RECONNECT_LONGEST_S = 0.1, 2.0
+
+
+class Stopped(PipelineError):
+    """SIGTERM or SIGINT came while waiting."""
+
+
+class StageRunner:
+    """All partitions of one process, and what goes on beside them."""
+
+    def __init__(self, spec: StageSpec, settings: Settings, metrics: Metrics, link: Link | None = None) -> None:
+        self.spec, self._settings = spec, settings
+        self._link = link or open_link(settings)
+        self.metrics = metrics
+        self.stopping = False
+        self._status, self._message = "ok", ""
+        instance = settings.instance or spec.name
+        self._heartbeat = Heartbeat(self._store, spec.name, instance, self.metrics)
+        folder = Path(settings.state_dir) / "dead-letters"
+        self._loops = [
+            PartitionLoop(spec, partition, self._link, instance, self.metrics, folder, self.pause)
+            for partition in settings.partitions
+        ]
+        self._housekeeping_due = 0.0
+        self._held_back: list[str] = []
+
+    def run(self) -> None:
+        """Work until told to stop. Redis may come late, go away and come back; anything Fatal is raised."""
+        pause_s = RECONNECT_FIRST_S
+        while not self.stopping:
+            try:
+                self._open()
+                pause_s = RECONNECT_FIRST_S
+                self._work()
+            except RedisAway as e:
+                log.warning("redis.away", stage=self.spec.name, error=str(e), retry_in_s=pause_s)
+                self._sleep(pause_s)
+                pause_s = min(pause_s * 2, RECONNECT_LONGEST_S)
+            except GroupsLost as e:
+                log.error("redis.groups_lost", stage=self.spec.name, error=str(e))
+            except Stopped:
+                break
+        log.info("stage.stopped", stage=self.spec.name)
+
+    @property
+    def where(self) -> str:
+        """The Redis that it works on."""
+        return self._link.where
+
+    def stop(self, *_: object) -> None:
+        """Ask for the end: the batch in hand is finished first."""
+        self.stopping = True
+
+    def pause(self, seconds: float) -> None:
+        """Wait for something that is away; Stopped if the end is asked for meanwhile."""
+        self._status, self._message = "degraded", "waiting for what it writes to"
+        self._beat()
+        self._sleep(seconds)
+        if self.stopping:
+            raise Stopped("asked to stop while waiting")
+
+    def _open(self) -> None:
+        for loop in self._loops:
+            loop.open()
+        self._status, self._message = "ok", ""
+        log.info("stage.ready", stage=self.spec.name, partitions=list(self._settings.partitions), redis=self._link.where)
+        self._housekeeping_due = 0.0
+
+    def _work(self) -> None:
+        block_ms = BLOCK_MS if len(self._loops) == 1 else BLOCK_SHARED_MS
+        while not self.stopping:
+            if self._held_back:
+                self._sleep(0.2)
+            else:
+                for loop in self._loops:
+                    if loop.step(block_ms):
+                        self._status, self._message = "ok", ""
+            self._keep_house()
+        for loop in self._loops:
+            loop.flush()
+        self._beat()
+
+    def _keep_house(self) -> None:
+        if time.monotonic() < self._housekeeping_due:
+            return
+        self._housekeeping_due = time.monotonic() + HOUSEKEEPING_S
+        self._held_back = []
+        for loop in self._loops:
+            self._look_after(loop)
+        if self._held_back:
+            self._status = "degraded"
+            self._message = f"held back: {', '.join(self._held_back)} at the budget of {self._settings.stream_budget}"
+            log.warning("stage.held_back", streams=self._held_back, budget=self._settings.stream_budget)
+        self._beat()
+
+    def _look_after(self, loop: PartitionLoop) -> None:
+        partition = loop.partition
+        loop.drain_strays()
+        trim(self._link, self.spec.outputs, partition)
+        for name, seconds in lag_s(self._link, self.spec.inputs, partition, self.spec.name).items():
+            self.metrics.gauge("md_lag_seconds", seconds, stream=name)
+        self._held_back += over_budget(self._link, self.spec.outputs, partition, self._settings.stream_budget)
+
+    def _beat(self) -> None:
+        info: dict[str, object] = {"in_hand": sum(loop.in_hand for loop in self._loops)}
+        self._heartbeat.beat(clock.wall_ms(), self._status, self._message, info)
+
+    def _store(self, key: str, value: bytes) -> None:
+        self._link.call("SET", key, value)
+
+    def _sleep(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not self.stopping and time.monotonic() < end:
+            time.sleep(min(0.05, seconds))
+
+
+def run_stage(spec: StageSpec, settings: Settings, metrics: Metrics | None = None) -> None:
+    """Run the stage until SIGTERM or SIGINT. SystemExit with a logged reason where it can't go on.
+
+    metrics: those that the handlers count in too, so that one heartbeat carries all of the process.
+    """
+    runner = StageRunner(spec, settings, metrics or Metrics(spec.name))
+    signal.signal(signal.SIGTERM, runner.stop)
+    signal.signal(signal.SIGINT, runner.stop)
+    log.info("stage.starting", stage=spec.name, redis=runner.where)
+    gc.collect()
+    gc.freeze()
+    try:
+        runner.run()
+    except Fenced as e:
+        log.error("stage.fenced", stage=spec.name, error=str(e))
+        raise SystemExit(3) from e
+    except Fatal as e:
+        log.critical("stage.fatal", stage=spec.name, error=str(e))
+        raise SystemExit(1) from e

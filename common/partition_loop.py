@@ -1,0 +1,237 @@
+"""One partition of a stage: read, handle, commit; and what it does when something of that fails."""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import structlog
+
+from common import keys
+from common.dead_letters import dead_letter, hold, issue_held
+from common.errors import Fatal, Retryable
+from common.fence import ExecFailed, Fence
+from common.keys import FIELD, Stream
+from common.messages import encode
+from common.metrics import Metrics
+from common.reader import Read, Reader, Undecodable
+from common.redis_link import Command, Link, RedisAway
+from common.stage import Batch, Entry, Outcome, StageSpec
+
+log = structlog.get_logger()
+
+# An entry is poison after failing alone this often; recorded failures, not deliveries (reading history raises those).
+FAILURE_LIMIT = 3
+# So many poison entries with no success between them: the code is wrong, not the data.
+POISON_LIMIT = 10
+RETRY_FIRST_S, RETRY_LONGEST_S = 0.1, 2.0
+
+
+class PartitionLoop:
+    """One partition of a stage: its fence, its handler, and what it has in hand."""
+
+    def __init__(
+        self,
+        spec: StageSpec,
+        partition: int,
+        link: Link,
+        consumer: str,
+        metrics: Metrics,
+        folder: Path,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`folder` takes what a half-failed transaction leaves; `pause` waits (and beats the heart meanwhile)."""
+        self.spec, self.partition = spec, partition
+        self._link, self._metrics, self._folder, self._pause = link, metrics, folder, pause
+        self.fence = Fence(link, partition, spec.name)
+        self.reader = Reader(link, self.fence, spec.inputs, partition, spec.name, consumer)
+        self._handler = spec.make_handler(partition)
+        self._backlog_done = False
+        self._suspects: dict[str, tuple[Entry | Undecodable, int, Exception]] = {}
+        self._hand: list[Entry] = []
+        self._hand_since = 0.0
+
+    # -- start -------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Take the partition over: a new epoch, what failed half at the last time, the committed state, the backlog."""
+        self._hand, self._suspects, self._backlog_done = [], {}, False
+        check_types(self._link, self.spec, self.partition)
+        self._link.call("SET", keys.incarnation(self.partition), secrets.token_hex(8), "NX")
+        self.fence.take()
+        self.reader.create_groups()
+        issue_held(self._folder, self._link, self.fence, self.spec.name, self.partition)
+        self._restore()
+
+    def _restore(self) -> None:
+        outcome = self._handler.restore(self._link)
+        if outcome.publish or outcome.writes:
+            self._commit(outcome, ())
+
+    # -- the step ----------------------------------------------------------------------------------
+
+    def step(self, block_ms: int) -> int:
+        """Read once, handle and commit what is due. Returns the number of entries that were settled."""
+        read = self._read(block_ms)
+        self._set_aside(read)
+        if not self._hand or not self._due(read):
+            return 0
+        batch, self._hand = tuple(self._hand), []
+        self._process(batch)
+        return len(batch)
+
+    def flush(self) -> int:
+        """Handle and commit what is in hand, lingering or not: before a stop."""
+        batch, self._hand = tuple(self._hand), []
+        if batch:
+            self._process(batch)
+        return len(batch)
+
+    @property
+    def in_hand(self) -> int:
+        """Entries that were read and are neither acknowledged nor given up."""
+        return len(self._hand) + len(self._suspects)
+
+    def drain_strays(self) -> None:
+        """Look for entries under our own name that are not in hand: what a fenced-off instance had read."""
+        if not self._hand and self._backlog_done and self.reader.pending() > len(self._suspects):
+            self._backlog_done = False
+
+    def _read(self, block_ms: int) -> Read:
+        room = self.spec.batch_entries - len(self._hand)
+        if not self._backlog_done:
+            read = self.reader.backlog(self.spec.batch_entries + len(self._suspects))
+            self._backlog_done = not read.vanished and read.names() <= self._suspects.keys()
+            return read
+        if self._hand:
+            left_ms = int((self.spec.linger_s - (time.monotonic() - self._hand_since)) * 1000)
+            block_ms = max(0, min(block_ms, left_ms))
+        return self.reader.news(max(1, room), block_ms)
+
+    def _set_aside(self, read: Read) -> None:
+        if read.entries and not self._hand:
+            self._hand_since = time.monotonic()
+        self._hand.extend(e for e in read.entries if e.name not in self._suspects)
+        for poison in read.undecodable:
+            self._suspect(poison, 1, Fatal(poison.detail))
+        if read.vanished:
+            names = [f"{stream.name} {entry_id}" for stream, entry_id in read.vanished]
+            log.error("stage.entries_vanished", partition=self.partition, entries=names)
+            self._commit(Outcome(), (), vanished=read.vanished)
+
+    def _due(self, read: Read) -> bool:
+        lingered = time.monotonic() - self._hand_since >= self.spec.linger_s
+        full = len(self._hand) >= self.spec.batch_entries
+        urgent = any(entry.stream in self.spec.urgent for entry in read.entries)
+        return lingered or full or urgent or not self._backlog_done
+
+    # -- handling ----------------------------------------------------------------------------------
+
+    def _process(self, batch: Batch) -> None:
+        started = time.perf_counter()
+        try:
+            self._commit(self._handle(batch), batch)
+        except (Retryable, Fatal):
+            raise
+        except Exception as e:  # the one broad except: whatever a handler does wrong counts against its entries
+            self._isolate(batch, e)
+            return
+        self._metrics.count("md_batches_total")
+        self._metrics.observe("md_batch_seconds", time.perf_counter() - started)
+        self._settle_suspects()
+
+    def _handle(self, batch: Batch) -> Outcome:
+        """Handle the batch, as often as it takes while what the handler needs (the disk) is away."""
+        pause_s = RETRY_FIRST_S
+        while True:
+            try:
+                return self._handler.handle(batch)
+            except RedisAway:
+                raise
+            except Retryable as e:
+                log.warning("stage.retrying", stage=self.spec.name, entries=len(batch), error=str(e), pause_s=pause_s)
+                self._metrics.count("md_retries_total")
+            self._pause(pause_s)
+            pause_s = min(pause_s * 2, RETRY_LONGEST_S)
+            self._link.call("PING")
+            self._restore()
+
+    def _isolate(self, batch: Batch, error: Exception) -> None:
+        """Find the poison: halve the batch until it stands alone, from the committed state each time."""
+        self._restore()
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            self._process(batch[:middle])
+            self._process(batch[middle:])
+            return
+        entry = batch[0]
+        key = keys.failures(self.partition, self.spec.name)
+        failed = cast(int, self.fence.commit([("HINCRBY", key, entry.name, 1)])[0])
+        trace = error if failed == 1 else None
+        log.warning("stage.entry_failed", entry=entry.name, failures=failed, error=repr(error), exc_info=trace)
+        if failed < FAILURE_LIMIT:
+            self._process(batch)
+        else:
+            self._suspect(entry, failed, error)
+
+    def _suspect(self, poison: Entry | Undecodable, failed: int, error: Exception) -> None:
+        self._suspects.setdefault(poison.name, (poison, failed, error))
+        if len(self._suspects) >= POISON_LIMIT:
+            raise Fatal(
+                f"{self.spec.name}: {len(self._suspects)} entries failed one after the other and none succeeded; they stay"
+                f" pending, the code or its configuration is wrong. The last: {poison.name}: {error!r}"
+            )
+
+    def _settle_suspects(self) -> None:
+        """Dead-letter the suspects: another entry succeeded, so it was the data."""
+        if not self._suspects:
+            return
+        suspects, self._suspects = list(self._suspects.values()), {}
+        commands: list[Command] = []
+        for poison, failed, error in suspects:
+            commands += [
+                dead_letter(self.partition, self.spec.name, poison, failed, error),
+                ("HDEL", keys.failures(self.partition, self.spec.name), poison.name),
+                ("XACK", poison.stream.key(self.partition), self.reader.group, poison.id),
+            ]
+            log.error("stage.dead_lettered", stream=poison.stream.name, entry=poison.id, error=str(error))
+        self.fence.commit(commands)
+        self._metrics.count("md_dead_letters_total", len(suspects))
+
+    # -- the commit --------------------------------------------------------------------------------
+
+    def _commit(self, outcome: Outcome, batch: Batch, vanished: Sequence[tuple[Stream, str]] = ()) -> None:
+        """Results, state and acknowledgement in one transaction."""
+        commands: list[Command] = [
+            ("XADD", p.stream.key(self.partition), "*", FIELD, encode(p.message)) for p in outcome.publish
+        ]
+        commands += outcome.writes
+        commands += self._acknowledgements(batch, vanished)
+        if not commands:
+            return
+        try:
+            self.fence.commit(commands)
+        except ExecFailed as e:
+            path = hold(self._folder, self.spec.name, self.partition, self.fence.epoch, batch, e)
+            raise Fatal(f"{e}; what failed is kept in {path} and is issued again at the next start") from e
+        for entry in batch:
+            self._metrics.count("md_entries_total", stream=entry.stream.name)
+
+    def _acknowledgements(self, batch: Batch, vanished: Sequence[tuple[Stream, str]]) -> list[Command]:
+        ids: dict[str, list[str]] = {}
+        for stream, entry_id in [*((e.stream, e.id) for e in batch), *vanished]:
+            ids.setdefault(stream.key(self.partition), []).append(entry_id)
+        return [("XACK", key, self.reader.group, *entry_ids) for key, entry_ids in ids.items()]
+
+
+def check_types(link: Link, spec: StageSpec, partition: int) -> None:
+    """Fatal if a key that the stage writes inside its transactions is of another type: EXEC would do the rest."""
+    expected = {stream.key(partition): b"stream" for stream in (*spec.inputs, *spec.outputs)}
+    expected[keys.dead(partition, spec.name)] = b"stream"
+    expected[keys.state(partition, spec.name)] = b"hash"
+    expected[keys.failures(partition, spec.name)] = b"hash"
+    found = link.exchange([("TYPE", key) for key in expected])
+    for (key, kind), reply in zip(expected.items(), found, strict=True):
+        if reply not in (kind, b"none"):
+            raise Fatal(f"{link.where}: key {key}: expected a {kind.decode()}, found {reply!r}: rename it and start again")

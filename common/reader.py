@@ -1,0 +1,123 @@
+"""Read a partition's streams as one consumer of one group: own pending entries first, then news."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import msgspec
+from redis.exceptions import ResponseError
+
+from common.errors import Fatal
+from common.fence import Fence
+from common.keys import FIELD, Stream
+from common.messages import decode
+from common.redis_link import Command, Link, Reply
+from common.stage import Entry
+
+
+@dataclass(frozen=True)
+class Undecodable:
+    """An entry whose body is no message: poison from the first look."""
+
+    stream: Stream
+    id: str
+    body: bytes
+    detail: str
+
+    @property
+    def name(self) -> str:
+        """The entry's identity within its partition."""
+        return f"{self.stream.name} {self.id}"
+
+
+@dataclass(frozen=True)
+class Read:
+    """What one round trip brought."""
+
+    entries: tuple[Entry, ...]
+    undecodable: tuple[Undecodable, ...]
+    vanished: tuple[tuple[Stream, str], ...]
+    """Pending entries whose body is gone (deleted by hand): only to be acknowledged."""
+
+    def names(self) -> set[str]:
+        """Return the identities of all that was read and still has a body."""
+        return {entry.name for entry in self.entries} | {poison.name for poison in self.undecodable}
+
+
+class Reader:
+    """The reading side of one partition of a stage."""
+
+    def __init__(self, link: Link, fence: Fence, streams: Sequence[Stream], partition: int, group: str, consumer: str):
+        self._link, self._fence = link, fence
+        self._by_key = {stream.key(partition).encode(): stream for stream in streams}
+        self._keys = [stream.key(partition) for stream in streams]
+        self.group, self.consumer = group, consumer
+
+    def create_groups(self) -> None:
+        """Create the group at the beginning of every stream; groups that exist already stay as they are."""
+        replies = self._link.exchange([("XGROUP", "CREATE", key, self.group, "0", "MKSTREAM") for key in self._keys])
+        for key, reply in zip(self._keys, replies, strict=True):
+            if isinstance(reply, ResponseError) and not str(reply).startswith("BUSYGROUP"):
+                raise Fatal(f"{key}: the group {self.group!r} can't be created: {reply}")
+
+    def backlog(self, count: int) -> Read:
+        """Return the oldest entries that were given to this consumer and not acknowledged."""
+        return self._read(count, "0", ())
+
+    def news(self, count: int, block_ms: int) -> Read:
+        """Return entries that no consumer of the group has had, waiting at most `block_ms` for the first."""
+        return self._read(count, ">", ("BLOCK", block_ms) if block_ms > 0 else ())
+
+    def pending(self) -> int:
+        """Return how many entries this consumer has not acknowledged, over all its streams."""
+        replies = self._link.exchange([("XPENDING", key, self.group) for key in self._keys])
+        return sum(self._own_pending(reply) for reply in replies)
+
+    def _own_pending(self, reply: Reply) -> int:
+        consumers = cast(list[list[bytes]], (cast(list[Reply], reply) + [None] * 4)[3] or [])
+        return sum(int(count) for name, count in consumers if name == self.consumer.encode())
+
+    def _read(self, count: int, from_id: str, block: Command) -> Read:
+        command: Command = (
+            "XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", count, *block,
+            "STREAMS", *self._keys, *([from_id] * len(self._keys)),
+        )  # fmt: skip
+        reply = self._fence.read([command])[0]
+        if isinstance(reply, ResponseError):
+            if str(reply).startswith("NOGROUP"):
+                raise GroupsLost(f"group {self.group!r} is gone from {self._keys}: was Redis flushed?")
+            raise Fatal(f"XREADGROUP {self._keys}: {reply}")
+        return self._decoded(cast(list[list[Reply]], reply or []))
+
+    def _decoded(self, reply: list[list[Reply]]) -> Read:
+        entries: list[Entry] = []
+        undecodable: list[Undecodable] = []
+        vanished: list[tuple[Stream, str]] = []
+        for key, items in reply:
+            stream = self._by_key[cast(bytes, key)]
+            for raw_id, fields in cast(list[tuple[bytes, list[bytes] | None]], items):
+                entry_id = raw_id.decode()
+                if fields is None:
+                    vanished.append((stream, entry_id))
+                    continue
+                entry = decode_entry(stream, entry_id, fields)
+                if isinstance(entry, Entry):
+                    entries.append(entry)
+                else:
+                    undecodable.append(entry)
+        return Read(tuple(entries), tuple(undecodable), tuple(vanished))
+
+
+class GroupsLost(Fatal):
+    """The consumer groups are gone: somebody flushed or replaced the database."""
+
+
+def decode_entry(stream: Stream, entry_id: str, fields: list[bytes]) -> Entry | Undecodable:
+    """Return the entry with its message; Undecodable says what is wrong with it."""
+    if len(fields) != 2 or fields[0] != FIELD:
+        body = b" ".join(fields)
+        return Undecodable(stream, entry_id, body, f"expected the one field {FIELD!r}, found {fields[::2]!r}")
+    try:
+        return Entry(stream, entry_id, decode(fields[1]))
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        return Undecodable(stream, entry_id, fields[1], str(e))

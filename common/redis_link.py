@@ -1,0 +1,133 @@
+"""One blocking connection to Redis that speaks raw commands: several in one round trip, replies as they came."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
+
+import redis
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
+
+from common.errors import Fatal, Retryable
+from common.settings import Settings
+
+Command = tuple[str | bytes | int | float, ...]
+Reply = bytes | int | None | list["Reply"] | ResponseError
+
+
+class Connection(Protocol):
+    """What is used of redis-py's Connection."""
+
+    def connect(self) -> None: ...
+    def disconnect(self) -> None: ...
+    def pack_commands(self, commands: Sequence[Command]) -> list[bytes]: ...
+    def send_packed_command(self, command: list[bytes], check_health: bool) -> None: ...
+    def read_response(self, disable_decoding: bool) -> object: ...
+
+
+# Longer than any blocking read (BLOCK is at most 0.5 s), shorter than an operator's patience with a hung server.
+SOCKET_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 2.0
+
+# Replies that mean "not now", not "never": the server loads its file, is out of memory, read-only or failing over.
+_NOT_NOW = ("LOADING", "OOM", "READONLY", "MISCONF", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ", "NOREPLICAS")
+
+
+class RedisAway(Retryable):
+    """Redis can't be reached or can't serve now; whether the last commands were executed is not known."""
+
+
+class CommandRefused(Fatal):
+    """Redis answered a command with an error that a repetition will not cure."""
+
+
+class Link:
+    """A connection that is opened at the first use and again after every failure.
+
+    Replies are bytes, integers, None and lists of them (RESP2): hashes come as flat lists.
+    """
+
+    def __init__(self, make_connection: Callable[[], Connection], where: str) -> None:
+        self._make_connection = make_connection
+        self._connection: Connection | None = None
+        self.where = where
+
+    def exchange(self, commands: Sequence[Command]) -> list[Reply]:
+        """Send all commands and return one reply for each, in one round trip. An error reply is a value in the list.
+
+        RedisAway if the connection fails, or if a reply says that the server can't serve now; the connection is
+        closed then, and with it every WATCH and MULTI.
+        """
+        try:
+            replies = self._round_trip(commands)
+        except AuthenticationError as e:
+            self.close()
+            raise Fatal(f"REDIS_PASSWORD: {self.where} refuses it: {e}") from e
+        except (RedisError, OSError) as e:
+            self.close()
+            raise RedisAway(f"{self.where}: {e}") from e
+        self._raise_not_now(replies)
+        return replies
+
+    def call(self, *command: str | bytes | int | float) -> Reply:
+        """Return the reply to one command. CommandRefused if it is an error."""
+        reply = self.exchange([command])[0]
+        if isinstance(reply, ResponseError):
+            raise CommandRefused(f"{self.where}: {command[0]!r} {command[1:2]}: {reply}")
+        return reply
+
+    def close(self) -> None:
+        """Drop the connection; the next use opens a new one."""
+        if self._connection is not None:
+            self._connection.disconnect()
+            self._connection = None
+
+    def _round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+        if self._connection is None:
+            connection = self._make_connection()
+            connection.connect()
+            self._connection = connection
+        self._connection.send_packed_command(self._connection.pack_commands(commands), check_health=False)
+        return [self._read(self._connection) for _ in commands]
+
+    @staticmethod
+    def _read(connection: Connection) -> Reply:
+        try:
+            return cast(Reply, connection.read_response(disable_decoding=True))
+        except ResponseError as e:
+            return e
+
+    def _raise_not_now(self, replies: Sequence[Reply]) -> None:
+        for reply in replies:
+            if isinstance(reply, ResponseError) and _is_not_now(reply):
+                self.close()
+                raise RedisAway(f"{self.where}: {reply}")
+
+
+def _is_not_now(error: ResponseError) -> bool:
+    # redis-py cuts the code off where it has an exception class of its own for it.
+    named = type(error).__name__ in ("BusyLoadingError", "ReadOnlyError", "OutOfMemoryError", "ClusterDownError")
+    return named or str(error).startswith(_NOT_NOW)
+
+
+def open_link(settings: Settings) -> Link:
+    """Return a link to the Redis of the settings; it connects at the first use."""
+
+    def connection() -> Connection:
+        made = redis.Connection(  # type: ignore[no-untyped-call]  # redis-py's constructor has no annotations
+            host=settings.redis_host,
+            port=settings.redis_port,
+            db=settings.redis_db,
+            password=settings.redis_password.get_secret_value() or None,
+            protocol=2,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            socket_keepalive=True,
+        )
+        return cast(Connection, made)
+
+    return Link(connection, f"redis://{settings.redis_host}:{settings.redis_port}/{settings.redis_db}")
+
+
+def flat_pairs(reply: Reply) -> dict[bytes, bytes]:
+    """Return a flat HGETALL reply as a dict."""
+    items = cast(list[bytes], reply or [])
+    return dict(zip(items[::2], items[1::2], strict=True))

@@ -1,0 +1,200 @@
+"""The settings, read once from the environment and `.env`; `.env.example` gives each variable's meaning.
+
+An attribute's name is its variable's name in lower case. The environment goes before `.env`; an empty value means the
+default. Variables of the environment that are not ours are ignored; an unknown one in `.env` is an error.
+"""
+
+import difflib
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from common.errors import Fatal
+from common.messages import TIMEFRAME_MS
+
+ENV_FILE = ".env"
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+NO_SECRET = SecretStr("")
+
+
+class Settings(BaseSettings):
+    """What an operator may set. Durations are in seconds."""
+
+    model_config = SettingsConfigDict(
+        env_file=ENV_FILE, env_ignore_empty=True, frozen=True, extra="forbid", validate_default=True
+    )
+
+    # Symbols and sources
+    symbols: Annotated[tuple[str, ...], NoDecode] = ("NAS100", "XAUUSD", "EURUSD")
+    symbols_file: Path | None = None
+    """None: the table that comes with the project."""
+    alphavantage_api_key: SecretStr = NO_SECRET
+    twelvedata_api_key: SecretStr = NO_SECRET
+    polygon_api_key: SecretStr = NO_SECRET
+    collection_interval: Positive = 1.0
+    request_timeout: Positive = 2.0
+    http_pool_size: Count = 10
+    breaker_failures: Count = 5
+    breaker_open_time: Positive = 60.0
+    limits: Literal["real", "none"] = "real"
+    simulator_url: str = ""
+
+    # Judging, bars, features, signals
+    reject_score: Annotated[float, Field(ge=0, le=1)] = 0.5
+    timeframes: Annotated[tuple[str, ...], NoDecode] = ("1s", "1m", "5m", "15m", "1h")
+    lateness: NotNegative = 2.0
+    max_bars_cache: Count = 5_000
+    anchor_bars: Count = 1_000
+    feature_cache_ttl: Positive = 2.0
+    signal_expiry: Positive = 3.0
+    default_equity: Positive = 1_000.0
+    risk_per_trade: Share = 0.01
+
+    # Redis and storage
+    redis_host: str = "localhost"
+    redis_port: Port = 6379
+    redis_db: Annotated[int, Field(ge=0)] = 0
+    redis_password: SecretStr = NO_SECRET
+    redis_pool_size: Count = 20
+    stream_partitions: Count = 1
+    stream_budget: Count = 1_000_000
+    partitions: Annotated[tuple[int, ...], NoDecode] = ()
+    """Those that this process serves: all of them unless set."""
+    database_path: Path = Path("./data/vproptrader.db")
+    batch_write_interval: Positive = 10.0
+    state_dir: Path = Path("./data")
+
+    # The api and the process itself
+    api_host: str = "127.0.0.1"
+    api_port: Port = 8000
+    api_token: SecretStr = NO_SECRET
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    supervisor_process_name: str = ""
+    """Set by supervisord, not by an operator."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the vendors are simulated: then everything served says so."""
+        return bool(self.simulator_url)
+
+    @property
+    def instance(self) -> str:
+        """The process's stable name: supervisord's, else the one given to load_settings."""
+        return self.supervisor_process_name
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the secret values that are set: what no log line may show."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return tuple(v.get_secret_value() for v in values if isinstance(v, SecretStr) and v.get_secret_value())
+
+    @field_validator("symbols", "timeframes", "partitions", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("symbols", "timeframes", "partitions")
+    @classmethod
+    def _each_once(cls, value: tuple[object, ...]) -> tuple[object, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("expected each element once")
+        return value
+
+    @field_validator("symbols", "timeframes")
+    @classmethod
+    def _not_empty(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("expected at least one element")
+        return value
+
+    @field_validator("timeframes")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not set(value) <= TIMEFRAME_MS.keys():
+            raise ValueError(f"expected some of {', '.join(TIMEFRAME_MS)}")
+        return tuple(sorted(value, key=TIMEFRAME_MS.__getitem__))
+
+    @field_validator("partitions")
+    @classmethod
+    def _served(cls, value: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        every = range(info.data.get("stream_partitions", 1))
+        if not set(value) <= set(every):
+            raise ValueError(f"expected numbers from 0 to {every[-1]}, for STREAM_PARTITIONS={len(every)}")
+        return value or tuple(every)
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("simulator_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("expected an http:// or https:// URL")
+        return value.rstrip("/")
+
+    @field_validator("api_token")
+    @classmethod
+    def _public_needs_token(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        host = str(info.data.get("api_host", "127.0.0.1"))
+        if not value.get_secret_value() and not _is_loopback(host):
+            raise ValueError(f"expected a token because API_HOST={host} is reachable from other machines")
+        return value
+
+
+def load_settings(name: str = "") -> Settings:
+    """Return the settings. Fatal names every wrong variable, what was expected and what was found.
+
+    name: the process's name where supervisord gives none (Settings.instance).
+    """
+    unknown = _unknown_in_env_file()
+    if unknown:
+        raise Fatal("; ".join(unknown))
+    try:
+        settings = Settings()
+    except ValidationError as e:
+        # No `from e`: pydantic's text quotes the input, which may be a secret.
+        raise Fatal("; ".join(_explain(error) for error in e.errors())) from None
+    if settings.instance or not name:
+        return settings
+    return settings.model_copy(update={"supervisor_process_name": name})
+
+
+def _unknown_in_env_file() -> list[str]:
+    known = [name.upper() for name in Settings.model_fields]
+    found = [name for name in dotenv_values(ENV_FILE) if name.upper() not in known]
+    return [f"{name}: unknown variable in {ENV_FILE}{_did_you_mean(name.upper(), known)}" for name in found]
+
+
+def _did_you_mean(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; see {ENV_FILE}.example for those that exist"
+
+
+def _explain(error: ErrorDetails) -> str:
+    name = str(error["loc"][0]) if error["loc"] else "settings"
+    field = Settings.model_fields.get(name)
+    secret = field is not None and field.annotation is SecretStr
+    text = error["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
+    return f"{name.upper()}: {text}, found {'nothing' if secret else repr(error['input'])}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

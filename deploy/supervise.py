@@ -1,0 +1,182 @@
+"""Start, ask and stop the supervisord of an installation."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import cast
+
+from common.errors import Fatal, Retryable
+from deploy.layout import ROOT, Folders, Layout
+from deploy.redis_choice import Embedded, embedded_configuration
+from deploy.supervised import CONFIGURATION
+
+STOP_S = 6.5  # the stopwaitsecs of deploy/programs/, and a moment
+LAST_S = 8.0  # supervisord's own end, with Redis' last write
+POLL_S = 0.05
+RPC_S = 5.0
+
+
+@dataclass(frozen=True)
+class Process:
+    """One supervised process, as supervisord sees it."""
+
+    name: str
+    group: str
+    state: str
+    pid: int
+    since_s: int
+    """Epoch seconds of the last start; 0 if it never ran."""
+
+
+class SupervisorAway(Retryable):
+    """No supervisord answers at the control socket."""
+
+
+class _SocketConnection(HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=RPC_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(RPC_S)
+        self.sock.connect(self._path)
+
+
+class _SocketTransport(xmlrpc.client.Transport):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = str(path)
+
+    def make_connection(self, host: object) -> HTTPConnection:  # noqa: ARG002  # the base class' signature
+        return _SocketConnection(self._path)
+
+
+def call(folders: Folders, method: str, *arguments: object) -> object:
+    """Return supervisord's answer to one of its XML-RPC methods. SupervisorAway if it does not run."""
+    proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_SocketTransport(folders.socket))
+    try:
+        return cast(object, getattr(proxy.supervisor, method)(*arguments))
+    except OSError as e:
+        raise SupervisorAway(f"no supervisord at {folders.socket}: {e}") from e
+
+
+def processes(folders: Folders) -> list[Process]:
+    """Return all processes of a running installation."""
+    found = cast(list[dict[str, object]], call(folders, "getAllProcessInfo"))
+    return [
+        Process(str(p["name"]), str(p["group"]), str(p["statename"]), cast(int, p["pid"]), cast(int, p["start"]))
+        for p in found
+    ]
+
+
+def is_running(folders: Folders) -> bool:
+    """Return whether the installation's supervisord answers."""
+    try:
+        call(folders, "getState")
+    except SupervisorAway:
+        return False
+    return True
+
+
+def start(layout: Layout, own_redis: Embedded | None, *, foreground: bool) -> "subprocess.Popen[bytes]":
+    """Start supervisord with all programs, and return once it answers. In the foreground it ends with this process."""
+    _make_folders(layout.folders)
+    if own_redis is not None:
+        _write_private(layout.folders.run / "redis.conf", embedded_configuration(layout.redis, layout.folders.redis))
+    _write_private(layout.folders.note, json.dumps(_note(layout)))
+    command = [sys.executable, "-m", "deploy.supervised"]
+    command += ["--foreground-of", str(os.getpid())] if foreground else []
+    output = layout.folders.logs / "supervisord.out"
+    with output.open("wb") as out:
+        process = subprocess.Popen(
+            command,
+            cwd=layout.home,
+            env=layout.supervised_environment(own_redis.binary if own_redis else None),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C and a closed terminal reach the launcher alone
+        )
+    _wait_until_it_answers(layout.folders, process, output)
+    return process
+
+
+def stop(folders: Folders) -> None:
+    """Stop the stages together, then supervisord with Redis, and return when all have ended."""
+    with contextlib.suppress(SupervisorAway):
+        pid = cast(int, call(folders, "getPID"))
+        stages = [p for p in processes(folders) if p.name != "redis"]
+        for process in stages:
+            with contextlib.suppress(xmlrpc.client.Fault):  # it does not run
+                call(folders, "stopProcess", f"{process.group}:{process.name}", False)
+        _wait(lambda: not any(p.pid for p in processes(folders) if p.name != "redis"), STOP_S)
+        call(folders, "shutdown")
+        _wait(lambda: not _exists(pid), LAST_S)
+
+
+def control(folders: Folders, arguments: Sequence[str]) -> int:
+    """Run supervisorctl on this installation, and return its exit code. A stage's name stands for all its processes."""
+    groups = {p.group for p in processes(folders) if p.group != p.name}
+    named = [f"{word}:*" if word in groups else word for word in arguments]
+    server = f"unix://{folders.socket}"
+    command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", os.devnull, "-s", server, *named]
+    return subprocess.run(command, check=False).returncode
+
+
+def note(folders: Folders) -> dict[str, object]:
+    """Return what was started here last, and where: mode, api_url, redis_host, redis_port, redis_db."""
+    try:
+        return cast(dict[str, object], json.loads(folders.note.read_text()))
+    except (OSError, ValueError) as e:
+        raise Fatal(f"nothing was started in {folders.data}: {e}") from e
+
+
+def _note(layout: Layout) -> dict[str, object]:
+    redis = layout.redis
+    return {
+        "mode": layout.folders.mode,
+        "api_url": layout.api_url,
+        "redis_host": redis.address.host,
+        "redis_port": redis.address.port,
+        "redis_db": redis.db,
+    }
+
+
+def _make_folders(folders: Folders) -> None:
+    for folder in (folders.run, folders.logs, folders.redis):
+        folder.mkdir(parents=True, exist_ok=True)
+    folders.socket.parent.mkdir(mode=0o700, exist_ok=True)
+    owner = folders.socket.parent.stat().st_uid
+    if owner != os.getuid():
+        raise Fatal(f"{folders.socket.parent}: expected a folder of our own, found one of user {owner}")
+    folders.socket.unlink(missing_ok=True)
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
+def _wait_until_it_answers(folders: Folders, process: "subprocess.Popen[bytes]", output: Path) -> None:
+    end = time.monotonic() + 10.0
+    while not is_running(folders):
+        if process.poll() is not None or time.monotonic() >= end:
+            process.kill()
+            raise Fatal(f"supervisord did not start; it said ({output}):\n{output.read_text(errors='replace').strip()}")
+        time.sleep(POLL_S)
+
+
+def _wait(done: "Iterator[bool] | object", limit_s: float) -> None:
+    raise NotImplementedError
