@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from api.plain import plain
 from api.positions import Positions
 from api.state import EnginePass, Pipeline, SymbolState
 from api.times import Now
@@ -59,6 +60,7 @@ def judge(question: Question, state: SymbolState) -> Advice | Withheld:
     now = question.pipeline.now(question.wall_ms, state.partition)
     try:
         _pipeline_works(question, state, now)
+        _on_time(question, state)
         age_ms = _data_is_fresh(question, state, now)
         signal = _current(state, now)
         _not_taken(question.positions, state.symbol, signal)
@@ -88,12 +90,12 @@ def delay_ms(symbol: Symbol, source: str, source_class: str, limits: str) -> int
     return max((listing.delay_s * 1000 for listing in own or of_class), default=0)
 
 
-def silent(state: SymbolState, now: Now, limits: str) -> bool:
+def silent(state: SymbolState, now: Now) -> bool:
     """Tell whether a symbol whose session is open has given nothing for too long, beyond its declared delay."""
     age_ms = data_age_ms(state, now)
     if age_ms is None or state.lane is None:
         return True
-    return age_ms > SILENT_AFTER_MS + delay_ms(state.symbol, state.lane.source, state.lane.source_class, limits)
+    return age_ms > SILENT_AFTER_MS + state.lane.delay_ms
 
 
 def engine_lag_ms(engine: EnginePass | None, now: Now) -> int | None:
@@ -135,13 +137,17 @@ def _data_is_fresh(question: Question, state: SymbolState, now: Now) -> int:
     age_ms = data_age_ms(state, now)
     if age_ms is None:
         raise Rejected("no_data", "never collected")
-    source, source_class = (state.lane.source, state.lane.source_class) if state.lane else ("", "")
-    late_ms = delay_ms(state.symbol, source, source_class, question.settings.limits)
-    if late_ms:
-        raise Rejected("delayed_class", f"{source_class} from {source} is {late_ms // 1000} s late by contract")
     if age_ms > SILENT_AFTER_MS:
         raise Rejected("data_stale", f"session open, but nothing for {age_ms} ms; limit {SILENT_AFTER_MS} ms")
     return age_ms
+
+
+def _on_time(question: Question, state: SymbolState) -> None:
+    signal, lane = state.signal, state.lane
+    source, source_class = (signal.source, signal.source_class) if signal else ("", state.symbol.series)
+    late_ms = max(lane.delay_ms if lane else 0, delay_ms(state.symbol, source, source_class, question.settings.limits))
+    if late_ms:
+        raise Rejected("delayed_class", f"{source_class} is {late_ms // 1000} s late by contract: it feeds no signal")
 
 
 def _current(state: SymbolState, now: Now) -> Signal:
@@ -159,7 +165,7 @@ def _not_taken(positions: Positions, symbol: Symbol, signal: Signal) -> None:
     held = positions.open_on(symbol.name)
     if held is not None:
         raise Rejected("position_open", f"trade {held.trade_id} was reported and not closed")
-    taken = positions.fill_of(symbol.name, signal.strategy, signal.published_ms)
+    taken = positions.fill_of(symbol.name, plain(signal.strategy), signal.published_ms)
     if taken is not None:
         raise Rejected("executed", f"reported as executed by trade {taken.trade_id}")
 

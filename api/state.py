@@ -34,6 +34,8 @@ class LaneHead(Struct, frozen=True):
     market_ms: int | None = None
     source: str = ""
     source_class: str = ""
+    delay_ms: int = 0
+    """How late the class is by contract."""
     forming: FormingHead | None = None
 
 

@@ -76,7 +76,7 @@ class History:
 
     def rejects(self, symbol: str, before_ms: int, count: int) -> tuple[Reject, ...]:
         """Return the newest `count` quotes and vendor bars in quarantine that were received before `before_ms`."""
-        return tuple(_reject_of(row) for row in self._rows(_REJECTS, (symbol, before_ms, count)))
+        return tuple(reject_of(row) for row in self._rows(_REJECTS, (symbol, before_ms, count)))
 
     def signals(self, before_ms: int, count: int, symbol: str = "") -> tuple[Signal, ...]:
         """Return the newest `count` signals published before `before_ms`, of one symbol or (empty) of all."""

@@ -73,6 +73,10 @@ class Address:
     def where(self) -> str:
         return f"{self.host}:{self.port}"
 
+    @property
+    def variables(self) -> str:
+        return ", ".join(filter(None, (self.host_variable, self.port_variable)))
+
 
 @dataclass(frozen=True)
 class RedisPlace:
@@ -109,6 +113,7 @@ class Layout:
     redis: RedisPlace
     partitions: tuple[int, ...]
     environment: Environment = field(repr=False)
+    api_token: str = field(default="", repr=False)
     simulator: Address | None = None
     simulator_arguments: tuple[str, ...] = ()
 
@@ -164,6 +169,7 @@ def live_layout(home: Path, environment: Environment) -> Layout:
         redis=RedisPlace(redis, settings.redis_db, settings.redis_password.get_secret_value()),
         partitions=settings.partitions,
         environment=environment,
+        api_token=settings.api_token.get_secret_value(),
     )
 
 

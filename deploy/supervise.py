@@ -3,27 +3,26 @@
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import cast
 
 from common.errors import Fatal, Retryable
-from deploy.layout import ROOT, Folders, Layout
+from deploy.layout import Folders, Layout
 from deploy.redis_choice import Embedded, embedded_configuration
-from deploy.supervised import CONFIGURATION
 
 STOP_S = 6.5  # the stopwaitsecs of deploy/programs/, and a moment
 LAST_S = 8.0  # supervisord's own end, with Redis' last write
 POLL_S = 0.05
 RPC_S = 5.0
+WITHOUT_WAITING = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +93,8 @@ def start(layout: Layout, own_redis: Embedded | None, *, foreground: bool) -> "s
     _make_folders(layout.folders)
     if own_redis is not None:
         _write_private(layout.folders.run / "redis.conf", embedded_configuration(layout.redis, layout.folders.redis))
+    client = f"[supervisorctl]\nserverurl = unix://{layout.folders.socket}\n"
+    _write_private(layout.folders.run / "supervisorctl.conf", client)
     _write_private(layout.folders.note, json.dumps(_note(layout)))
     command = [sys.executable, "-m", "deploy.supervised"]
     command += ["--foreground-of", str(os.getpid())] if foreground else []
@@ -112,25 +113,34 @@ def start(layout: Layout, own_redis: Embedded | None, *, foreground: bool) -> "s
     return process
 
 
-def stop(folders: Folders) -> None:
-    """Stop the stages together, then supervisord with Redis, and return when all have ended."""
-    with contextlib.suppress(SupervisorAway):
+def stop(folders: Folders) -> bool:
+    """Stop the stages together, then supervisord with Redis. Returns whether all has ended; False names no culprit."""
+    try:
         pid = cast(int, call(folders, "getPID"))
-        stages = [p for p in processes(folders) if p.name != "redis"]
-        for process in stages:
-            with contextlib.suppress(xmlrpc.client.Fault):  # it does not run
-                call(folders, "stopProcess", f"{process.group}:{process.name}", False)
-        _wait(lambda: not any(p.pid for p in processes(folders) if p.name != "redis"), STOP_S)
+        _stop_stages(folders)
         call(folders, "shutdown")
-        _wait(lambda: not _exists(pid), LAST_S)
+    except SupervisorAway:
+        return True
+    return _comes_true(lambda: not _exists(pid), LAST_S)
+
+
+def _stop_stages(folders: Folders) -> None:
+    """Ask all stages at once: supervisord by itself ends them one by one. Redis goes last, with supervisord."""
+
+    def alive() -> list[Process]:
+        return [p for p in processes(folders) if p.pid and p.name != "redis"]
+
+    for process in alive():
+        with contextlib.suppress(xmlrpc.client.Fault):  # it has ended meanwhile
+            call(folders, "stopProcess", f"{process.group}:{process.name}", WITHOUT_WAITING)
+    _comes_true(lambda: not alive(), STOP_S)
 
 
 def control(folders: Folders, arguments: Sequence[str]) -> int:
     """Run supervisorctl on this installation, and return its exit code. A stage's name stands for all its processes."""
     groups = {p.group for p in processes(folders) if p.group != p.name}
     named = [f"{word}:*" if word in groups else word for word in arguments]
-    server = f"unix://{folders.socket}"
-    command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", os.devnull, "-s", server, *named]
+    command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(folders.run / "supervisorctl.conf"), *named]
     return subprocess.run(command, check=False).returncode
 
 
@@ -178,5 +188,21 @@ def _wait_until_it_answers(folders: Folders, process: "subprocess.Popen[bytes]",
         time.sleep(POLL_S)
 
 
-def _wait(done: "Iterator[bool] | object", limit_s: float) -> None:
-    raise NotImplementedError
+def _comes_true(condition: Callable[[], bool], limit_s: float) -> bool:
+    end = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() >= end:
+            return False
+        time.sleep(POLL_S)
+    return True
+
+
+def _exists(pid: int) -> bool:
+    """Return whether the process runs. One that has ended but was not waited for has ended."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -12,7 +12,7 @@ CONFIGURATION = Path(__file__).with_name("supervisord.conf")
 
 
 def main(arguments: list[str]) -> None:
-    """Note the pid for the children (deploy/child.py), tie it to a launcher in the foreground if there is one, and become supervisord."""
+    """Note the pid for deploy/child.py, tie it to a launcher in the foreground, and become supervisord."""
     parser = argparse.ArgumentParser(prog="python -m deploy.supervised", description=__doc__)
     parser.add_argument("--foreground-of", type=int, help="end in an orderly way when this parent dies")
     parent_pid: int | None = parser.parse_args(arguments).foreground_of

@@ -29,11 +29,11 @@ class Trouble:
     retry_after_s: float | None = None
 
 
-def untold(reply: Reply) -> Trouble:
-    """Return what the status says of a reply whose body says nothing that we know."""
+def untold(reply: Reply, wait_s: float | None = None) -> Trouble:
+    """Return what the status says of a reply whose body says nothing that we know; `wait_s` is for "too many"."""
     seen = f"status {reply.status}, {len(reply.body)} bytes of {reply.headers.get('content-type', 'no content type')}"
     if reply.status == 429:
-        return Trouble(Verdict.RATE_LIMITED, seen)
+        return Trouble(Verdict.RATE_LIMITED, seen, wait_s)
     if reply.status == 401 and not looks_like_markup(reply.body):
         return Trouble(Verdict.BAD_KEY, seen)
     return Trouble(Verdict.OUTAGE, f"not an answer: {seen}")
@@ -91,7 +91,11 @@ def no_history(request: Request, reply: Reply, trouble: Trouble, credits_left: i
 
 
 def history(
-    request: Request, bars: tuple[RawBar, ...], detail: str, credits_left: int | None = None, rest: Request | None = None
+    request: Request,
+    bars: tuple[RawBar, ...],
+    detail: str,
+    credits_left: int | None = None,
+    rest: Request | None = None,
 ) -> HistoryReading:
     """Return the reading of a reply that speaks of bars: NO_DATA if none of them is left."""
     verdict = Verdict.OK if bars else Verdict.NO_DATA
@@ -117,16 +121,16 @@ def credits_left(reply: Reply, name: str) -> int | None:
 
 def redacted(text: str, request: Request) -> str:
     """Return the text on one line, without any key or token that the request carried or a vendor spells out."""
+    line = printable(text)
     for secret in sorted(_secrets(request), key=len, reverse=True):
-        text = re.sub(re.escape(secret), "***", text, flags=re.IGNORECASE)
-    return _ECHOED_KEY.sub(r"\1***", printable(text))[:_DETAIL_CHARS]
+        line = re.sub(re.escape(secret), "***", line, flags=re.IGNORECASE)
+    return _ECHOED_KEY.sub(r"\1***", line)[:_DETAIL_CHARS]
 
 
 def _secrets(request: Request) -> set[str]:
     of_params = {value for name, value in request.params if name.lower() in _SECRET_PARAMS}
     of_headers = {value.split(" ")[-1] for name, value in request.headers if name.lower() == "authorization"}
-    plain = (of_params | of_headers) - {""}
-    return plain | {printable(secret) for secret in plain} | {quote(secret, safe="") for secret in plain}
+    return {spelled for s in (of_params | of_headers) - {""} for spelled in (printable(s), quote(s, safe=""))}
 
 
 def volume_is_told(ask: Ask) -> bool:

@@ -39,7 +39,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class Request:
-    """One GET. `path` begins with a slash; `params` and `headers` may hold secrets and are never logged."""
+    """One GET. `params` and `headers` may hold secrets and are never logged.
+
+    `path` begins with a slash and is percent-encoded already; `params` are not encoded yet.
+    """
 
     path: str
     asks: tuple[Ask, ...]
@@ -69,7 +72,7 @@ class Reading:
     """What a reply to a latest-price request held.
 
     OK: at least one quote. UNKNOWN_SYMBOL, NOT_ENTITLED and NO_DATA speak of the symbols asked for, and `refused` then
-    names every one of them: act on it symbol by symbol. Every other verdict speaks of the vendor, and `refused` is empty.
+    names every one of them: act on it symbol by symbol. Every other verdict speaks of the vendor; `refused` is empty.
     """
 
     verdict: Verdict
@@ -94,7 +97,10 @@ class HistoryReading:
     retry_after_s: float | None = None
     credits_left: int | None = None
     next: Request | None = None
-    """The rest of the same history, to be fetched like any other request (and paid for); None at the end."""
+    """The rest of the same history, to be fetched like any other request (and paid for); None at the end.
+
+    It may stand beside NO_DATA: an empty page with more behind it.
+    """
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,7 @@ class Vendor(Protocol):
     def history(
         self, ask: Ask, timeframe: Timeframe, from_ms: int, to_ms: int, credentials: Credentials
     ) -> tuple[Request, ...]:
-        """Return the requests for closed bars that open in [from_ms, to_ms), oldest first; none if it has no such history."""
+        """Return the requests for closed bars that open in [from_ms, to_ms), oldest first; none if it has none such."""
         ...
 
     def read_history(self, request: Request, timeframe: Timeframe, reply: Reply) -> HistoryReading:

@@ -1,0 +1,165 @@
+"""Accept reports: to the journal first, then into memory; from the journal they come back after a restart."""
+
+import asyncio
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from api import reports
+from api.errors import ApiError, away
+from api.journal import KEEP_MS, Journal, Report
+from api.params import find_symbol
+from api.plain import plain
+from api.positions import Closing, Outcome, Position, Positions
+from common import keys
+from common.errors import Retryable
+from common.messages import ClientEvent, Execution, Signal, decode, encode
+from common.symbols import SymbolTable
+
+log = structlog.get_logger()
+
+PRESUMED = "position_presumed_closed"
+SAME_EVENT_MS = 60_000  # an equal event within this is the same one, sent again; its client tries three times in 15 s
+
+
+class FillContext(Struct, frozen=True):
+    """What the api knew when a fill was reported."""
+
+    symbol: str
+    target: float
+    signal_id: str
+
+
+class PresumedEnd(Struct, frozen=True):
+    """The body of the event that ends a position which nobody closed."""
+
+    trade_id: str
+    outcome: Outcome
+    price: float | None
+    loss: bool
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a report. `duplicate`: it was known, nothing changed."""
+
+    id: str
+    duplicate: bool
+    position: Position | None = None
+
+
+class Ledger:
+    """Journal and positions, kept equal."""
+
+    def __init__(self, journal: Journal, table: SymbolTable, partitions: int) -> None:
+        self._journal = journal
+        self._table = table
+        self._partitions = partitions
+        self.positions = Positions()
+        self.unsent: list[Report] = []
+        """Reports that are not in their stream yet, for the publisher."""
+        self._served: dict[tuple[str, str], Signal] = {}
+        self._events: dict[str, tuple[int, str]] = {}  # fingerprint -> when, id
+
+    def restore(self) -> None:
+        """Take up what the journal holds."""
+        for report in self._journal.all():
+            try:
+                self._apply(report)
+            except (msgspec.MsgspecError, ApiError) as e:  # written by another release
+                log.error("journal.unreadable", id=report.id, error=str(e))
+
+    def remember_served(self, signal: Signal) -> None:
+        """Note which signal a client saw last, to know the targets of the fill that may follow."""
+        self._served[signal.symbol, plain(signal.strategy)] = signal
+
+    async def fill(self, body: reports.Body, stream_ms: int, wall_ms: int) -> Receipt:
+        """Accept a fill. ApiError 422 or 503."""
+        fill = reports.fill_of(body)
+        symbol = find_symbol(fill.symbol, self._table)
+        name = symbol.name if symbol else fill.symbol
+        signal = self._served.get((name, fill.alpha_id))
+        matched = signal is not None and signal.action == fill.action
+        context = FillContext(
+            name, signal.take_profit_2 if signal and matched else fill.target, signal.id if signal and matched else ""
+        )
+        message = Execution(f"open:{fill.trade_id}", fill.trade_id, name, stream_ms, body)
+        return await self._accept(message, wall_ms, self._partition(name), msgspec.json.encode(context))
+
+    async def close(self, body: reports.Body, stream_ms: int, wall_ms: int) -> Receipt:
+        """Accept a close. ApiError 422 or 503."""
+        close = reports.close_of(body)
+        position = self.positions.get(close.trade_id)
+        name = position.symbol if position else ""
+        message = Execution(f"close:{close.trade_id}", close.trade_id, name, stream_ms, body)
+        return await self._accept(message, wall_ms, self._partition(name))
+
+    async def event(self, body: reports.Body, stream_ms: int, wall_ms: int) -> Receipt:
+        """Accept another report. An equal one within a minute is the same. ApiError 422 or 503."""
+        name, fingerprint = reports.event_of(body), reports.fingerprint(body)
+        at_ms, identity = self._events.get(fingerprint, (0, ""))
+        if not identity or not 0 <= wall_ms - at_ms < SAME_EVENT_MS:
+            identity = f"event:{fingerprint}:{wall_ms}"
+        receipt = await self._accept(ClientEvent(identity, name, stream_ms, body), wall_ms, 0)
+        self._events[fingerprint] = (wall_ms if not receipt.duplicate else at_ms, identity)
+        return receipt
+
+    async def presume(self, position: Position, closing: Closing, wall_ms: int) -> None:
+        """Record that a position must have ended, though nobody said so."""
+        body = msgspec.to_builtins(
+            PresumedEnd(position.trade_id, closing.outcome, closing.price, closing.counts_as_loss)
+        )
+        message = ClientEvent(f"presumed:{position.trade_id}", PRESUMED, closing.at_ms, body)
+        await self._accept(message, wall_ms, self._partition(position.symbol))
+        log.warning("position.presumed_closed", trade_id=position.trade_id, outcome=closing.outcome)
+
+    async def every_report(self) -> list[Report]:
+        """Return all that the journal keeps."""
+        return await asyncio.to_thread(self._journal.all)
+
+    async def forget(self, wall_ms: int) -> None:
+        """Drop what no longer matters."""
+        await asyncio.to_thread(self._journal.forget, wall_ms)
+        self.positions.forget(wall_ms - KEEP_MS)
+        self._events = {f: seen for f, seen in self._events.items() if wall_ms - seen[0] < SAME_EVENT_MS}
+
+    async def _accept(
+        self, message: Execution | ClientEvent, wall_ms: int, partition: int, context: bytes = b""
+    ) -> Receipt:
+        stream = keys.EXECUTIONS if isinstance(message, Execution) else keys.EVENTS
+        report = Report(message.id, wall_ms, stream.name, partition, encode(message), context)
+        try:
+            # Not cancelled with its request: what reached the disk must reach the memory too.
+            added = await asyncio.shield(asyncio.ensure_future(self._store(report)))
+        except Retryable as e:
+            log.error("journal.away", error=str(e))
+            raise away("journal_away", "the report could not be kept; send it again") from e
+        trade_id = message.trade_id if isinstance(message, Execution) else ""
+        return Receipt(message.id, not added, self.positions.get(trade_id))
+
+    async def _store(self, report: Report) -> bool:
+        added = await asyncio.to_thread(self._journal.add, report)
+        if added:
+            self.unsent.append(report)
+            self._apply(report)
+        return added
+
+    def _apply(self, report: Report) -> None:
+        message = decode(report.message)
+        if isinstance(message, Execution) and message.id.startswith("open:"):
+            context = msgspec.json.decode(report.context, type=FillContext)
+            fill = reports.fill_of(message.body)
+            self.positions.add(
+                fill.position(context.symbol, message.received_ms, report.wall_ms, context.target, context.signal_id)
+            )
+        elif isinstance(message, Execution):
+            self.positions.close(message.trade_id, reports.close_of(message.body).closing(message.received_ms))
+        elif isinstance(message, ClientEvent) and message.event == PRESUMED and message.id.startswith("presumed:"):
+            end = msgspec.convert(message.body, PresumedEnd)
+            self.positions.close(end.trade_id, Closing(message.received_ms, end.outcome, end.price))
+
+    def _partition(self, name: str) -> int:
+        symbol = self._table.symbols.get(name)
+        return symbol.partition(self._partitions) if symbol else keys.partition_of(name, self._partitions)

@@ -1,0 +1,144 @@
+"""What clients reported as executed: the open positions, as far as reports and our own quotes tell."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+MAX_AGE_MS = 24 * 3_600_000  # a position without a close is presumed closed after this
+
+Outcome = Literal["reported", "stop", "target", "age"]
+
+
+@dataclass(frozen=True)
+class Closing:
+    """The end of a position. Presumed where no client reported it."""
+
+    at_ms: int
+    outcome: Outcome
+    price: float | None
+    """None: not known; the outcome then counts as a loss."""
+    reason: str = ""
+
+    @property
+    def presumed(self) -> bool:
+        """Whether nobody reported it."""
+        return self.outcome != "reported"
+
+    @property
+    def counts_as_loss(self) -> bool:
+        """Whether it must be taken for a loss: it hit its stop, or nobody knows."""
+        return self.outcome in ("stop", "age")
+
+
+@dataclass(frozen=True)
+class Position:
+    """One reported fill. Prices of 0 mean that the client gave none."""
+
+    trade_id: str
+    symbol: str
+    """Generic; as the client wrote it where the table lacks it."""
+    alpha_id: str
+    action: Literal["BUY", "SELL"]
+    lots: float
+    entry: float
+    stop: float
+    target: float
+    """The last target of the signal where we know it, else the one that the client sent."""
+    opened_ms: int
+    """The stream's time when the report came."""
+    reported_wall_ms: int
+    signal_id: str = ""
+    """The signal that it was matched to; empty if none was."""
+    closing: Closing | None = None
+
+
+class Positions:
+    """All positions that are remembered, in the order in which they were reported. One writer: the event loop."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Position] = {}
+        self._early: dict[str, Closing] = {}  # closes that came before their fill
+
+    def add(self, position: Position) -> None:
+        """Remember a fill; a second one of the same trade is ignored."""
+        if position.trade_id in self._by_id:
+            return
+        early = self._early.pop(position.trade_id, None)
+        self._by_id[position.trade_id] = position if early is None else replace(position, closing=early)
+
+    def close(self, trade_id: str, closing: Closing) -> bool:
+        """End a position and return whether it was known. A reported end replaces a presumed one, never the reverse."""
+        position = self._by_id.get(trade_id)
+        if position is None:
+            self._early[trade_id] = closing
+            return False
+        if position.closing is None or (position.closing.presumed and not closing.presumed):
+            self._by_id[trade_id] = replace(position, closing=closing)
+        return True
+
+    def open_on(self, symbol: str) -> Position | None:
+        """Return the oldest open position on a symbol, if any."""
+        return next((p for p in self._by_id.values() if p.symbol == symbol and p.closing is None), None)
+
+    def fill_of(self, symbol: str, alpha_id: str, since_ms: int) -> Position | None:
+        """Return a fill of this strategy on this symbol that was reported at or after `since_ms` (stream time)."""
+        return next(
+            (
+                p
+                for p in self._by_id.values()
+                if p.symbol == symbol and p.alpha_id == alpha_id and p.opened_ms >= since_ms
+            ),
+            None,
+        )
+
+    def get(self, trade_id: str) -> Position | None:
+        """Return one position, open or closed."""
+        return self._by_id.get(trade_id)
+
+    def every(self) -> Iterable[Position]:
+        """Return all that are remembered, oldest report first."""
+        return tuple(self._by_id.values())
+
+    def opened(self) -> tuple[Position, ...]:
+        """Return those that are open."""
+        return tuple(p for p in self._by_id.values() if p.closing is None)
+
+    def forget(self, reported_before_wall_ms: int) -> None:
+        """Drop closed positions that were reported before a moment of real time."""
+        for position in self.every():
+            if position.closing is not None and position.reported_wall_ms < reported_before_wall_ms:
+                del self._by_id[position.trade_id]
+
+
+@dataclass(frozen=True)
+class PriceRange:
+    """The prices between two moments. `open_ms`: market time of the first of them."""
+
+    open_ms: int
+    high: float
+    low: float
+
+
+def presumed_closing(position: Position, ranges: Iterable[PriceRange], stream_ms: int, wall_ms: int) -> Closing | None:
+    """Return how an open position must have ended by our quotes, or None if it may still be open.
+
+    ranges: oldest first; those that began before the fill say nothing. Where one range crosses stop and target, the
+    stop is taken to have come first.
+    """
+    for prices in ranges:
+        if prices.open_ms < position.opened_ms:
+            continue
+        if _crossed(position, prices, position.stop, against=True):
+            return Closing(stream_ms, "stop", position.stop)
+        if _crossed(position, prices, position.target, against=False):
+            return Closing(stream_ms, "target", position.target)
+    if max(stream_ms - position.opened_ms, wall_ms - position.reported_wall_ms) > MAX_AGE_MS:
+        return Closing(stream_ms, "age", None)
+    return None
+
+
+def _crossed(position: Position, prices: PriceRange, level: float, against: bool) -> bool:
+    if level <= 0:
+        return False
+    downwards = (position.action == "BUY") == against
+    return prices.low <= level if downwards else prices.high >= level

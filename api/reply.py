@@ -1,0 +1,57 @@
+"""The reply to GET /api/signals, written for a client that has no JSON parser and searches for substrings.
+
+The rules are in docs/api.md: compact, ASCII, fixed order, plain decimals, no null, no escapes, and the word "symbol"
+in quotes once per signal and nowhere else after the opening of the list.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from api.judgement import Advice, Withheld
+from api.plain import number, plain
+from api.times import iso
+
+def write_signals(
+    advice: Sequence[Advice], withheld: Iterable[Withheld], wall_ms: int, equity: float, simulated: bool
+) -> bytes:
+    """Return the whole body."""
+    listed = ",".join(_signal(item, simulated) for item in advice)
+    silent = ",".join(_withheld(item) for item in withheld)
+    return (
+        f'{{"signals":[{listed}],"timestamp":"{iso(wall_ms)}","count":{len(advice)},"equity":{number(equity)},'
+        f'"simulated":{_bool(simulated)},"withheld":[{silent}]}}'
+    ).encode("ascii")
+
+
+def _signal(advice: Advice, simulated: bool) -> str:
+    signal, digits = advice.signal, advice.symbol.digits
+    reasons = ",".join(f'"{plain(reason)}"' for reason in signal.reasons)
+    features = ",".join(f'"{plain(name)}":{number(value)}' for name, value in signal.values.items() if math.isfinite(value))
+    return (
+        f'{{"symbol":"{plain(advice.symbol.broker)}","action":"{signal.action}","confidence":{_share(signal.confidence)},'
+        f'"q_star":{signal.quality:.2f},"es95":{advice.es95:.2f},"stop_loss":{signal.stop_loss:.{digits}f},'
+        f'"take_profit_1":{signal.take_profit_1:.{digits}f},"take_profit_2":{signal.take_profit_2:.{digits}f},'
+        f'"lots":{advice.lots:f},"alpha_id":"{plain(signal.strategy)}","regime":"{plain(signal.regime)}",'
+        f'"id":"{plain(signal.id)}","instrument":"{plain(signal.symbol)}","timeframe":"{signal.timeframe}",'
+        f'"entry":{signal.entry:.{digits}f},"atr":{number(signal.atr)},"bar_time":"{iso(signal.bar_open_ms)}",'
+        f'"published":"{iso(signal.published_ms)}","expires":"{iso(signal.expires_ms)}",'
+        f'"expires_in_ms":{advice.expires_in_ms},"data_age_ms":{advice.data_age_ms},"source":"{plain(signal.source)}",'
+        f'"source_class":"{plain(signal.source_class)}","simulated":{_bool(simulated)},"reasons":[{reasons}],'
+        f'"features":{{{features}}}}}'
+    )
+
+
+def _withheld(item: Withheld) -> str:
+    return (
+        f'{{"instrument":"{plain(item.symbol.name)}","broker":"{plain(item.symbol.broker)}",'
+        f'"reason":"{plain(item.reason)}","detail":"{plain(item.detail)}"}}'
+    )
+
+
+def _share(value: float) -> str:
+    # Down, never up: a client refuses what is below 0.5, and 0.4999 must not look like it.
+    return f"{math.floor(min(1.0, max(0.0, value)) * 10_000) / 10_000:.4f}"
+
+
+def _bool(value: bool) -> str:
+    return "true" if value else "false"

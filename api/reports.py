@@ -1,0 +1,129 @@
+"""What the bodies of the three POST routes mean: pure functions from a JSON object to a checked report."""
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from api.errors import invalid
+from api.positions import Closing, Position
+
+Body = dict[str, object]
+EXIT_REASONS = ("TP1", "TP2", "SL", "TIME", "MANUAL")
+_NAME = re.compile(r"[!-~]{1,64}")
+_TRADE_ID = "1 to 64 printable ASCII characters without blanks, or a whole number"
+
+
+@dataclass(frozen=True)
+class Fill:
+    """A checked report of a fill."""
+
+    trade_id: str
+    symbol: str
+    """As the client wrote it: the broker's name."""
+    action: Literal["BUY", "SELL"]
+    lots: float
+    entry: float
+    stop: float
+    target: float
+    alpha_id: str
+
+    def position(self, symbol: str, opened_ms: int, wall_ms: int, target: float, signal_id: str) -> Position:
+        """Return the position that it opened, with what the api knows beside it."""
+        return Position(
+            self.trade_id, symbol, self.alpha_id, self.action, self.lots, self.entry, self.stop, target, opened_ms,
+            wall_ms, signal_id,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Close:
+    """A checked report of a close."""
+
+    trade_id: str
+    reason: str
+    price: float
+
+    def closing(self, at_ms: int) -> Closing:
+        """Return the end of the position."""
+        return Closing(at_ms, "reported", self.price, self.reason)
+
+
+def fill_of(body: Body) -> Fill:
+    """Return the fill that POST /api/executions reports. ApiError 422 names the field that is wrong."""
+    action = body.get("action")
+    if action not in ("BUY", "SELL"):
+        raise invalid("action is wrong", "BUY or SELL", _shown(action))
+    return Fill(
+        trade_id=_trade_id(body),
+        symbol=_name(body, "symbol"),
+        action=cast(Literal["BUY", "SELL"], action),
+        lots=_positive(body, "lots"),
+        entry=_positive(body, "entry_price"),
+        stop=_price(body, "stop_loss"),
+        target=_price(body, "take_profit"),
+        alpha_id=str(body.get("alpha_id") or ""),
+    )
+
+
+def close_of(body: Body) -> Close:
+    """Return the close that POST /api/executions/close reports. ApiError 422 names the field that is wrong."""
+    reason = body.get("exit_reason")
+    if reason not in EXIT_REASONS:
+        raise invalid("exit_reason is wrong", "one of " + ", ".join(EXIT_REASONS), _shown(reason))
+    pnl = body.get("pnl")
+    if pnl is not None and not _is_number(pnl):
+        raise invalid("pnl is wrong", "a number", _shown(pnl))
+    return Close(_trade_id(body), str(reason), _positive(body, "exit_price"))
+
+
+def event_of(body: Body) -> str:
+    """Return the name of the event that POST /api/events reports. ApiError 422 if there is none."""
+    return _name(body, "event")
+
+
+def fingerprint(body: Body) -> str:
+    """Return what two equal bodies have in common, in whatever order their keys stand."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _trade_id(body: Body) -> str:
+    value = body.get("trade_id")
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not _NAME.fullmatch(text):
+        raise invalid("trade_id is wrong", _TRADE_ID, _shown(value))
+    return text
+
+
+def _name(body: Body, key: str) -> str:
+    value = body.get(key)
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise invalid(f"{key} is wrong", "1 to 64 printable ASCII characters without blanks", _shown(value))
+    return value
+
+
+def _positive(body: Body, key: str) -> float:
+    value = body.get(key)
+    if not _is_number(value) or not cast(float, value) > 0:
+        raise invalid(f"{key} is wrong", "a number above 0", _shown(value))
+    return float(cast(float, value))
+
+
+def _price(body: Body, key: str) -> float:
+    """Return a price that may be missing: 0 then, as MetaTrader writes it."""
+    value = body.get(key)
+    if value is None:
+        return 0.0
+    if not _is_number(value) or not cast(float, value) >= 0:
+        raise invalid(f"{key} is wrong", "a number, or 0 for none", _shown(value))
+    return float(cast(float, value))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else str(value)

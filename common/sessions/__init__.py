@@ -1,0 +1,5 @@
+"""When each kind of instrument trades: closed is not stale, open and silent is."""
+
+from common.sessions.hours import SESSIONS, is_open, next_close_ms, next_open_ms
+
+__all__ = ["SESSIONS", "is_open", "next_close_ms", "next_open_ms"]

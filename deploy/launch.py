@@ -1,0 +1,217 @@
+"""Start, watch and stop an installation: `python -m deploy.launch demo|run|start|start-demo|stop|status|logs|ctl`.
+
+run and start are live: real vendors, settings from the environment and `.env`, data in STATE_DIR (./data).
+demo and start-demo play against simulated vendors, on ports of their own, with ./data-demo emptied at each start.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+from common.errors import Fatal
+from deploy import supervise
+from deploy.bring_up import bring_up
+from deploy.layout import DemoOptions, Folders, Layout, demo_folders, demo_layout, live_folders, live_layout
+from deploy.redis_choice import ACCEPT_VARIABLE
+from deploy.tail import follow as follow_logs
+from deploy.watch import ApiClient, alive_check, follow, status_lines, wait_until_ready
+
+READY_S = 60.0
+NOTHING_RUNS = 3  # the exit code of `status` for "not running", as systemd has it
+
+
+class Interrupted(Exception):  # noqa: N818  # no error: the way a person ends it
+    """SIGTERM or a closed terminal; Ctrl-C is Python's own KeyboardInterrupt."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line asks, and return the exit code."""
+    options = parser().parse_args(arguments)
+    action: Callable[[argparse.Namespace], int] = options.action
+    try:
+        return action(options)
+    except (Fatal, supervise.SupervisorAway) as e:
+        print(e, file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, Interrupted):
+        return 0
+
+
+def run_foreground(options: argparse.Namespace) -> int:
+    """Start, show what happens until Ctrl-C, stop everything."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    layout = _layout(options)
+    began = time.monotonic()
+    process = bring_up(layout, _accepted(), foreground=True)
+    try:
+        alive = alive_check(process)
+        api = ApiClient(layout.api_url, layout.api_token)
+        ready = wait_until_ready(api, alive, READY_S, say)
+        say(_ready_line(layout, ready, time.monotonic() - began))
+        say("Ctrl-C stops everything.\n")
+        follow(api, alive, sys.stdout)
+    except (KeyboardInterrupt, Interrupted):
+        return stop(layout.folders)
+    say(f"supervisord ended by itself (exit code {process.returncode}); why: {layout.folders.logs}/supervisord.log")
+    return 1
+
+
+def start_background(options: argparse.Namespace) -> int:
+    """Start, and return as soon as all stages work: 0, or 1 if they don't within a minute (they go on trying)."""
+    layout = _layout(options)
+    began = time.monotonic()
+    process = bring_up(layout, _accepted(), foreground=False)
+    ready = wait_until_ready(ApiClient(layout.api_url, layout.api_token), alive_check(process), READY_S, say)
+    say(_ready_line(layout, ready, time.monotonic() - began))
+    return 0 if ready else 1
+
+
+def stop_background(options: argparse.Namespace) -> int:
+    """Stop the installation that runs."""
+    return stop(_the_one_that_runs(options))
+
+
+def show_status(options: argparse.Namespace) -> int:
+    """Print what runs and how it is."""
+    running = _running(options)
+    if not running:
+        say("nothing runs here; `make start` or `make start-demo` starts it")
+        return NOTHING_RUNS
+    for folders in running:
+        say(f"{folders.mode}, data in {folders.data}")
+        say("\n".join(status_lines(folders, ApiClient(str(supervise.note(folders)["api_url"]), _token(folders)))))
+    return 0
+
+
+def show_logs(options: argparse.Namespace) -> int:
+    """Print the end of all logs, and go on with what is added until Ctrl-C."""
+    candidates = _running(options) or [f for f in _candidates(options) if f.logs.is_dir()]
+    if not candidates:
+        raise Fatal("no logs: nothing was started here yet")
+    follow_logs(candidates[0].logs, sys.stdout, once=options.once)
+    return 0
+
+
+def control(options: argparse.Namespace) -> int:
+    """Hand the words to supervisorctl."""
+    return supervise.control(_the_one_that_runs(options), options.words)
+
+
+def stop(folders: Folders) -> int:
+    """Stop everything of an installation. A second Ctrl-C does not interrupt that."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    began = time.monotonic()
+    say(f"\nstopping {folders.mode} ...")
+    ended = supervise.stop(folders)
+    took_s = time.monotonic() - began
+    say(f"stopped in {took_s:.1f} s" if ended else f"still stopping after {took_s:.0f} s; see {folders.logs}")
+    return 0 if ended else 1
+
+
+def say(line: str) -> None:
+    """Print at once, pipe or not."""
+    print(line, flush=True)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise Interrupted
+
+
+def _ready_line(layout: Layout, ready: bool, took_s: float) -> str:
+    state = f"ready in {took_s:.1f} s" if ready else f"not all ready after {took_s:.0f} s; they go on trying"
+    paths = {"dashboard": "/", "signals": "/api/signals", "health": "/health"}
+    return "\n".join([state, *(f"  {name:<9} {layout.api_url}{path}" for name, path in paths.items())])
+
+
+def _layout(options: argparse.Namespace) -> Layout:
+    home, environment = Path.cwd(), dict(os.environ)
+    if options.demo is not True:
+        return live_layout(home, environment)
+    paths = tuple(Path(word) for words in options.data for word in words.split())
+    chosen = DemoOptions(options.speed, options.interval, options.limits, paths, options.start, options.seed)
+    return demo_layout(home, environment, chosen)
+
+
+def _accepted() -> tuple[str, ...]:
+    return tuple(word.strip() for word in os.environ.get(ACCEPT_VARIABLE, "").split(",") if word.strip())
+
+
+def _token(folders: Folders) -> str:
+    if folders.mode == "demo":
+        return ""
+    try:
+        return live_layout(Path.cwd(), {}).api_token
+    except Fatal:
+        return ""
+
+
+def _candidates(options: argparse.Namespace) -> list[Folders]:
+    home = Path.cwd()
+    both = [live_folders(home), demo_folders(home)]
+    return [f for f in both if options.demo is None or (f.mode == "demo") == options.demo]
+
+
+def _running(options: argparse.Namespace) -> list[Folders]:
+    return [folders for folders in _candidates(options) if supervise.is_running(folders)]
+
+
+def _the_one_that_runs(options: argparse.Namespace) -> Folders:
+    running = _running(options)
+    if len(running) == 2:
+        raise Fatal("live and demo both run: say which, DEMO=1 for the demo or DEMO=0 for live")
+    if not running:
+        raise Fatal("nothing runs here")
+    return running[0]
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    top = argparse.ArgumentParser(prog="python -m deploy.launch", description=__doc__)
+    commands = top.add_subparsers(required=True)
+    for name, action, demo in (
+        ("run", run_foreground, False),
+        ("start", start_background, False),
+        ("demo", run_foreground, True),
+        ("start-demo", start_background, True),
+    ):
+        command = commands.add_parser(name, help=action.__doc__)
+        command.set_defaults(action=action, demo=demo)
+        if demo:
+            _add_demo_options(command)
+    for name, action in (("stop", stop_background), ("status", show_status), ("logs", show_logs), ("ctl", control)):
+        command = commands.add_parser(name, help=action.__doc__)
+        command.add_argument("--demo", type=_yes_or_no, default=None, help="1: the demo, 0: live; default: what runs")
+        command.set_defaults(action=action)
+        if name == "logs":
+            command.add_argument("--once", action="store_true", help="print what is there and return")
+        if name == "ctl":
+            command.add_argument("words", nargs="*", help="words for supervisorctl, such as: restart validator")
+    return top
+
+
+def _add_demo_options(command: argparse.ArgumentParser) -> None:
+    default = DemoOptions()
+    command.add_argument("--data", action="append", default=[], help="price histories to play (default: made-up)")
+    command.add_argument("--speed", type=float, default=default.speed, help="simulated seconds a second; 0: no limit")
+    command.add_argument("--interval", type=float, default=default.interval_s, help="seconds between two cycles")
+    command.add_argument("--limits", choices=("none", "real"), default=default.limits, help="the vendors' limits")
+    command.add_argument("--start", default=default.start, help="ISO 8601 time at which the simulation begins")
+    command.add_argument("--seed", type=int, default=default.seed, help="of the made-up prices and faults")
+
+
+def _yes_or_no(word: str) -> bool | None:
+    choices = {"1": True, "0": False, "": None}
+    if word not in choices:
+        raise argparse.ArgumentTypeError(f"expected 1 or 0, found {word!r}")
+    return choices[word]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
