@@ -9,6 +9,8 @@ from starlette.requests import Request
 
 from api.errors import ApiError, invalid
 
+BODY_READ = "body_read"
+"""In the scope's state: whether nothing of the body is left on the connection."""
 LARGEST_BODY = 64 * 1024
 WHOLE_WITHIN_S = 3.0  # the client gives up after 5 s
 # MetaTrader prints a number that is none as "nan", "-nan(ind)" or "inf". A fill must not be lost for that.
@@ -30,14 +32,19 @@ async def first_object(request: Request) -> dict[str, object]:
 
 
 async def _read(request: Request) -> dict[str, object]:
-    received = b""
-    async for chunk in request.stream():
+    received, more = b"", True
+    while more:
+        message = await request.receive()
+        chunk: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
         received += chunk
+        if len(received) > LARGEST_BODY:
+            raise ApiError(413, "body_too_large", "body is too large", f"at most {LARGEST_BODY} bytes")
         found = _parsed(received) if b"}" in chunk else None
         if found is not None:
+            request.scope.setdefault("state", {})[BODY_READ] = not more
             return found
-        if len(received) > LARGEST_BODY:
-            raise ApiError(413, "body_too_large", "body is too large", f"at most {LARGEST_BODY} bytes", f"{len(received)}")
+    request.scope.setdefault("state", {})[BODY_READ] = True
     raise _why_not(received)
 
 

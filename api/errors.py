@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 from starlette.responses import Response
 
 FOUND_LENGTH = 100  # enough to recognise one's own input, too little to amplify it
@@ -35,9 +36,14 @@ def away(code: str, message: str, found: str = "") -> ApiError:
 
 
 def json_response(content: object, status: int = 200) -> Response:
-    """Return compact JSON in pure ASCII: some clients decode in an ANSI code page and search for substrings."""
-    body = json.dumps(content, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return ascii_response(body.encode("ascii"), status)
+    """Return compact JSON in pure ASCII: some clients decode in an ANSI code page. What is not finite becomes null."""
+    try:
+        body = msgspec.json.encode(content)
+    except UnicodeEncodeError:  # half of a surrogate pair, out of somebody's input
+        body = json.dumps(content, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    if not body.isascii():
+        body = json.dumps(msgspec.json.decode(body), ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    return ascii_response(body, status)
 
 
 def ascii_response(body: bytes, status: int = 200) -> Response:

@@ -22,6 +22,11 @@ CREATE TABLE IF NOT EXISTS reports (
 )
 """
 
+_ADD = """
+INSERT INTO reports (id, wall_ms, stream, partition, message, context) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO NOTHING
+"""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -54,8 +59,7 @@ class Journal:
     def add(self, report: Report) -> bool:
         """Store a report and return True, or False if its id is known. It is on the disk when this returns."""
         row = (report.id, report.wall_ms, report.stream, report.partition, report.message, report.context)
-        columns = "(id, wall_ms, stream, partition, message, context)"
-        return self._changed(f"INSERT INTO reports {columns} VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING", row)
+        return self._changed(_ADD, row)
 
     def all(self) -> list[Report]:
         """Return every report that is kept, in the order in which they came."""
@@ -71,8 +75,9 @@ class Journal:
         self._changed("DELETE FROM reports WHERE wall_ms < ?", (now_wall_ms - KEEP_MS,))
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Close the file. Not while another thread is in it: SQLite doesn't survive that."""
+        with self._lock:
+            self._connection.close()
 
     def _changed(self, statement: str, values: tuple[object, ...]) -> bool:
         try:

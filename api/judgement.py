@@ -178,9 +178,8 @@ def _sides_are_right(state: SymbolState, signal: Signal) -> None:
     stop, first, last = (round(p, digits) for p in (signal.stop_loss, signal.take_profit_1, signal.take_profit_2))
     for name, price in (("entry", signal.entry), ("market", forming.close if forming else signal.entry)):
         if not (stop > 0 and (price - stop) * up > 0 and (first - price) * up > 0 and (last - first) * up >= 0):
-            raise Rejected(
-                "wrong_side", f"{signal.action} at {name} {price}: stop {stop}, targets {first} and {last} are not around it"
-            )
+            found = f"stop {stop}, targets {first} and {last} are not around {name} {price}"
+            raise Rejected("wrong_side", f"{signal.action}: {found}")
 
 
 def _sized(question: Question, symbol: Symbol, signal: Signal) -> tuple[Decimal, float]:

@@ -21,6 +21,8 @@ from common.symbols import SymbolTable
 log = structlog.get_logger()
 
 PRESUMED = "position_presumed_closed"
+EQUITY = "equity_observed"
+OWN_REPORTS = ("presumed:", "equity:")  # ids of what the api itself reports
 SAME_EVENT_MS = 60_000  # an equal event within this is the same one, sent again; its client tries three times in 15 s
 
 
@@ -60,16 +62,23 @@ class Ledger:
         self.positions = Positions()
         self.unsent: list[Report] = []
         """Reports that are not in their stream yet, for the publisher."""
+        self.arrived = asyncio.Event()
+        """Set when something waits to be sent; at the start everything does."""
+        self.arrived.set()
         self._served: dict[tuple[str, str], Signal] = {}
         self._events: dict[str, tuple[int, str]] = {}  # fingerprint -> when, id
 
-    def restore(self) -> None:
-        """Take up what the journal holds."""
+    def restore(self) -> int | None:
+        """Take up what the journal holds; return when a client last reported, in real time, None if none ever did."""
+        newest_ms = None
         for report in self._journal.all():
             try:
                 self._apply(report)
             except (msgspec.MsgspecError, ApiError) as e:  # written by another release
                 log.error("journal.unreadable", id=report.id, error=str(e))
+            if not report.id.startswith(OWN_REPORTS):
+                newest_ms = report.wall_ms
+        return newest_ms
 
     def remember_served(self, signal: Signal) -> None:
         """Note which signal a client saw last, to know the targets of the fill that may follow."""
@@ -115,6 +124,11 @@ class Ledger:
         await self._accept(message, wall_ms, self._partition(position.symbol))
         log.warning("position.presumed_closed", trade_id=position.trade_id, outcome=closing.outcome)
 
+    async def observe_equity(self, equity: float, stream_ms: int, wall_ms: int) -> None:
+        """Record the equity that a client's poll carried: it arrives nowhere else."""
+        message = ClientEvent(f"equity:{wall_ms}", EQUITY, stream_ms, {"equity": equity})
+        await self._accept(message, wall_ms, 0)
+
     async def every_report(self) -> list[Report]:
         """Return all that the journal keeps."""
         return await asyncio.to_thread(self._journal.all)
@@ -143,6 +157,7 @@ class Ledger:
         added = await asyncio.to_thread(self._journal.add, report)
         if added:
             self.unsent.append(report)
+            self.arrived.set()
             self._apply(report)
         return added
 

@@ -10,7 +10,6 @@ from api.errors import ApiError, invalid
 from common.symbols import Symbol, SymbolTable
 
 LARGEST_EQUITY = 1e12  # beyond this somebody's formatting is broken
-LONGEST_QUERY = 2_000
 # ASCII digits only: float() also takes "1_000", other scripts' digits and blanks around them.
 _DECIMAL = re.compile(r"[0-9]{1,40}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)

@@ -9,6 +9,7 @@ from api.journal import Report
 from api.ledger import Ledger
 from api.redis_pool import RedisPool
 from common import keys
+from common.errors import Retryable
 from common.redis_link import Command, Reply
 
 log = structlog.get_logger()
@@ -50,7 +51,7 @@ class Publisher:
         for at in range(0, len(reports), BATCH):
             for reply in await self._pool.exchange([_xadd(report) for report in reports[at : at + BATCH]]):
                 if isinstance(reply, Exception):
-                    raise reply
+                    raise Retryable(f"{self._pool.where}: a report was refused: {reply}") from reply
 
 
 def _xadd(report: Report) -> Command:

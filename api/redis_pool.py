@@ -17,7 +17,9 @@ from common.redis_link import Command, Reply
 from common.settings import Settings
 
 ANSWER_WITHIN_S = 1.0  # above any healthy answer, below the patience of a client that polls once a second
-NOT_NOW = ("LOADING", "OOM", "READONLY", "MISCONF", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ", "NOAUTH", "WRONGPASS")
+NOT_NOW = (
+    "LOADING", "OOM", "READONLY", "MISCONF", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ", "NOAUTH", "WRONGPASS",
+)  # fmt: skip
 NOT_NOW_CLASSES = ("BusyLoadingError", "ReadOnlyError", "OutOfMemoryError", "ClusterDownError", "AuthenticationError")
 
 
@@ -57,7 +59,7 @@ class RedisPool:
                 replies = await self._on_any_connection(commands)
         except (RedisError, OSError, TimeoutError) as e:
             self.losses += 1
-            raise RedisAway(f"{self.where}: {e or f'no answer within {within_s} s'}") from e
+            raise RedisAway(f"{self.where}: {str(e) or f'no answer within {within_s} s'}") from e
         for reply in replies:
             if isinstance(reply, ResponseError) and _is_not_now(reply):
                 raise RedisAway(f"{self.where}: {reply}")

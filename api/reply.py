@@ -11,6 +11,7 @@ from api.judgement import Advice, Withheld
 from api.plain import number, plain
 from api.times import iso
 
+
 def write_signals(
     advice: Sequence[Advice], withheld: Iterable[Withheld], wall_ms: int, equity: float, simulated: bool
 ) -> bytes:
@@ -26,7 +27,8 @@ def write_signals(
 def _signal(advice: Advice, simulated: bool) -> str:
     signal, digits = advice.signal, advice.symbol.digits
     reasons = ",".join(f'"{plain(reason)}"' for reason in signal.reasons)
-    features = ",".join(f'"{plain(name)}":{number(value)}' for name, value in signal.values.items() if math.isfinite(value))
+    finite = ((name, value) for name, value in signal.values.items() if math.isfinite(value))
+    features = ",".join(f'"{plain(name)}":{number(value)}' for name, value in finite)
     return (
         f'{{"symbol":"{plain(advice.symbol.broker)}","action":"{signal.action}","confidence":{_share(signal.confidence)},'
         f'"q_star":{signal.quality:.2f},"es95":{advice.es95:.2f},"stop_loss":{signal.stop_loss:.{digits}f},'

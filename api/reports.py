@@ -59,7 +59,7 @@ def fill_of(body: Body) -> Fill:
     return Fill(
         trade_id=_trade_id(body),
         symbol=_name(body, "symbol"),
-        action=cast(Literal["BUY", "SELL"], action),
+        action=action,
         lots=_positive(body, "lots"),
         entry=_positive(body, "entry_price"),
         stop=_price(body, "stop_loss"),

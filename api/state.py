@@ -14,6 +14,7 @@ from common import keys
 from common.messages import TIMEFRAME_MS, Clock, Signal
 from common.redis_link import Command, Reply, flat_pairs
 from common.settings import Settings
+from common.sources import SymbolStatus
 from common.symbols import Symbol, SymbolTable
 
 log = structlog.get_logger()
@@ -37,16 +38,6 @@ class LaneHead(Struct, frozen=True):
     delay_ms: int = 0
     """How late the class is by contract."""
     forming: FormingHead | None = None
-
-
-class SymbolStatus(Struct, frozen=True):
-    """The collector's word on a symbol."""
-
-    status: str
-    source: str | None = None
-    source_class: str | None = None
-    detail: str = ""
-    at_ms: int = 0
 
 
 @dataclass(frozen=True)

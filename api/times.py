@@ -42,7 +42,7 @@ class Now:
 
 
 def clock_limit_ms(collection_interval_s: float) -> int:
-    """Return the oldest a clock entry may be: 3 s, or twice the interval where cycles are further apart than that allows."""
+    """Return the oldest a clock entry may be: 3 s, or twice the collection interval where that is more."""
     return max(CLOCK_LIMIT_MS, int(2_000 * collection_interval_s))
 
 

@@ -63,6 +63,8 @@ def block_for(verdict: Verdict, now_ms: int, retry_after_s: float | None, wait_m
     if verdict is Verdict.RATE_LIMITED:
         lasts_ms = wait_ms if retry_after_s is None else max(1_000, int(retry_after_s * 1000))
         return Block(verdict, now_ms, now_ms + lasts_ms, detail)
+    if verdict is Verdict.BAD_REQUEST:
+        return Block(verdict, now_ms, now_ms + wait_ms, detail)
     if verdict in HOPELESS:
         return Block(verdict, now_ms, now_ms + HOPELESS_MS, detail)
     return None

@@ -1,4 +1,7 @@
-"""Whom to ask for each symbol: pure, from the sources as they are now. Only listings of the symbol's own class count."""
+"""Whom to ask for each symbol: pure, from the sources as they are now.
+
+The caller hands in the listings of the symbol's own class only: no other one may replace them.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,10 +72,10 @@ def choose(
     waiting: dict[str, Listing] = {}
     withheld: dict[str, str] = {}
     for symbol, listings in wanted.items():
-        listing, reasons = _first_able(symbol, listings, sources, tried.get(symbol, frozenset()), now_ms)
+        listing, is_due, reasons = _best(symbol, listings, sources, tried.get(symbol, frozenset()), now_ms)
         if listing is None:
             withheld[symbol] = reasons
-        elif turn(sources[listing.vendor].quota, sources[listing.vendor].spacing_ms, now_ms) is Turn.LATER:
+        elif not is_due:
             waiting[symbol] = listing
         else:
             per_source.setdefault(listing.vendor, []).append(_ask(symbol, listing))
@@ -89,21 +92,27 @@ def batches(asks: Sequence[Ask], size: int) -> list[tuple[Ask, ...]]:
     return [tuple(asks[i : i + size]) for i in range(0, len(asks), size)]
 
 
-def _first_able(
+def _best(
     symbol: str,
     listings: Sequence[Listing],
     sources: Mapping[str, SourceView],
     tried: frozenset[str],
     now_ms: int,
-) -> tuple[Listing | None, str]:
+) -> tuple[Listing | None, bool, str]:
+    """Return the source to ask, or to wait for (False), or None and why each was passed over."""
     reasons: list[str] = []
+    later: Listing | None = None
     for listing in listings:
         source = sources.get(listing.vendor)
         why_not = "failed" if listing.vendor in tried else source.why_not(symbol, now_ms) if source else "unknown"
-        if not why_not:
-            return listing, ""
-        reasons.append(f"{listing.vendor}: {why_not}")
-    return None, ", ".join(reasons)
+        if source is None or why_not:
+            reasons.append(f"{listing.vendor}: {why_not}")
+            continue
+        when = turn(source.quota, source.spacing_ms, now_ms)
+        if when is not Turn.LATER:
+            return listing, when is Turn.NOW, ""
+        later = later or listing
+    return later, False, ", ".join(reasons)
 
 
 def _ask(symbol: str, listing: Listing) -> Ask:

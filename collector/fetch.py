@@ -1,7 +1,7 @@
 """All of the collector's HTTP: one client per vendor, a deadline on the whole call, a cap on the body, no redirects.
 
-Whatever goes wrong below HTTP becomes NoAnswer with a detail that holds no secret; what the body says is the vendor's
-adapter's to read.
+Whatever goes wrong below HTTP becomes NoAnswerError with a detail that holds no secret; what the body says is for the
+vendor's adapter to read.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _ticks_decoder = msgspec.json.Decoder(dict[str, int])
 R = TypeVar("R", Reading, HistoryReading)
 
 
-class NoAnswer(Exception):
+class NoAnswerError(Exception):
     """There is no reply to read: why, as a verdict, without secrets."""
 
     def __init__(self, verdict: Verdict, detail: str, retry_after_s: float | None = None) -> None:
@@ -37,7 +37,7 @@ class NoAnswer(Exception):
         self.verdict, self.detail, self.retry_after_s = verdict, detail, retry_after_s
 
 
-class Unpaid(Exception):
+class UnpaidError(Exception):
     """The budget does not allow this request: it was not made."""
 
 
@@ -47,7 +47,7 @@ class Access:
 
     key: str = ""
     base_url: str = ""
-    """In place of all of the vendor's hosts; empty: its own."""
+    """In place of all of the vendor's hosts (each but the main one a path segment below); empty: its own."""
     deadline_s: float = 2.0
     """Of one request, from the first byte sent to the last received."""
     connections: int = 10
@@ -82,13 +82,15 @@ class Fetcher:
         self._token_lock = asyncio.Lock()
 
     async def latest(self, asks: tuple[Ask, ...]) -> tuple[Reading, int]:
-        """Return what the vendor says of the latest prices, and when it came. NoAnswer, Unpaid."""
+        """Return what the vendor says of the latest prices, and when it came. NoAnswerError, UnpaidError."""
         token = await self._token_after("")
         request, reply, reading = await self._ask_latest(asks, token)
         if reading.verdict is Verdict.BAD_SESSION:
             request, reply, reading = await self._ask_latest(asks, await self._token_after(token))
         if reading.verdict is Verdict.BAD_SESSION:
-            raise NoAnswer(Verdict.OUTAGE, f"a new session token is refused as well: {self.redact(reading.detail)}")
+            raise NoAnswerError(
+                Verdict.OUTAGE, f"a new session token is refused as well: {self.redact(reading.detail)}"
+            )
         if self._access.simulated:
             reading = replace(reading, quotes=_numbered(reading.quotes, request, reply))
         return replace(reading, detail=self.redact(reading.detail)), reply.received_ms
@@ -98,11 +100,11 @@ class Fetcher:
         return self.vendor.history(ask, timeframe, from_ms, to_ms, self._credentials())
 
     async def history(self, request: Request, timeframe: Timeframe) -> HistoryReading:
-        """Return the bars that one request brings. NoAnswer, Unpaid."""
+        """Return the bars that one request brings. NoAnswerError, UnpaidError."""
         reply = await self._get(request, self._access.deadline_s * HISTORY_DEADLINES)
         reading = self.vendor.read_history(request, timeframe, reply)
         if reading.verdict is Verdict.BAD_SESSION:
-            raise NoAnswer(Verdict.OUTAGE, f"history asks for a session: {self.redact(reading.detail)}")
+            raise NoAnswerError(Verdict.OUTAGE, f"history asks for a session: {self.redact(reading.detail)}")
         return replace(reading, detail=self.redact(reading.detail))
 
     async def close(self) -> None:
@@ -138,44 +140,55 @@ class Fetcher:
             return self._token
 
     async def _new_token(self, requests: tuple[Request, ...]) -> str:
-        async with asyncio.timeout(self._access.deadline_s) as deadline:
-            del deadline
-            for request in requests[:-1]:
-                await self._get(request, self._access.deadline_s, redirect_ok=True)
-            reply = await self._get(requests[-1], self._access.deadline_s)
+        reply = await self._last_of(requests)
         token = self.vendor.read_token(reply)
         if token is not None:
             return token
         why = self.vendor.read_latest(requests[-1], reply)
         verdict = why.verdict if why.verdict in (Verdict.RATE_LIMITED, Verdict.BAD_KEY) else Verdict.OUTAGE
-        raise NoAnswer(verdict, f"no session token: {self.redact(why.detail)}", why.retry_after_s)
+        raise NoAnswerError(verdict, f"no session token: {self.redact(why.detail)}", why.retry_after_s)
+
+    async def _last_of(self, requests: tuple[Request, ...]) -> Reply:
+        deadline_s = self._access.deadline_s
+        try:
+            async with asyncio.timeout(deadline_s):  # one for all of them
+                for request in requests[:-1]:
+                    await self._get(request, deadline_s, redirect_ok=True)
+                return await self._get(requests[-1], deadline_s)
+        except TimeoutError as e:
+            raise NoAnswerError(Verdict.OUTAGE, f"no session token within {deadline_s:g} s") from e
 
     # -- HTTP --------------------------------------------------------------------------------------
 
     async def _get(self, request: Request, deadline_s: float, *, redirect_ok: bool = False) -> Reply:
         if not self._pay(request.credits):
-            raise Unpaid
+            raise UnpaidError
         try:
             async with asyncio.timeout(deadline_s):
                 reply = await self._exchange(request)
         except TimeoutError as e:
-            raise NoAnswer(Verdict.OUTAGE, f"no complete reply within {deadline_s:g} s: {request.path}") from e
+            raise NoAnswerError(Verdict.OUTAGE, f"no complete reply within {deadline_s:g} s: {request.path}") from e
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as e:
-            raise NoAnswer(Verdict.OUTAGE, self.redact(f"{type(e).__name__}: {e} ({request.path})")) from e
+            raise NoAnswerError(Verdict.OUTAGE, self.redact(f"{type(e).__name__}: {e} ({request.path})")) from e
         if HTTPStatus.MULTIPLE_CHOICES <= reply.status < HTTPStatus.BAD_REQUEST and not redirect_ok:
-            raise NoAnswer(Verdict.OUTAGE, f"a redirect ({reply.status}), not followed: {request.path}")
+            raise NoAnswerError(Verdict.OUTAGE, f"a redirect ({reply.status}), not followed: {request.path}")
         return reply
 
+    def _base(self, host: str) -> str:
+        if not self._access.base_url:
+            return self.vendor.hosts[host]
+        return f"{self._access.base_url}/{host}" if host else self._access.base_url
+
     async def _exchange(self, request: Request) -> Reply:
-        base = self._access.base_url or self.vendor.hosts[request.host]
+        base = self._base(request.host)
         headers = dict((*self.vendor.headers, *request.headers))
-        params = list(request.params) or None
+        params = httpx.QueryParams(request.params) if request.params else None
         async with self._client.stream("GET", f"{base}{request.path}", params=params, headers=headers) as response:
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > BODY_LIMIT_BYTES:
-                    raise NoAnswer(Verdict.OUTAGE, f"a body of more than {BODY_LIMIT_BYTES} bytes: {request.path}")
+                    raise NoAnswerError(Verdict.OUTAGE, f"a body of more than {BODY_LIMIT_BYTES} bytes: {request.path}")
             return Reply(response.status_code, dict(response.headers), bytes(body), self._now_ms())
 
 
@@ -184,6 +197,6 @@ def _numbered(quotes: tuple[RawQuote, ...], request: Request, reply: Reply) -> t
     try:
         ticks = _ticks_decoder.decode(reply.headers.get(TICKS_HEADER, "{}"))
     except msgspec.DecodeError as e:
-        raise NoAnswer(Verdict.OUTAGE, f"{TICKS_HEADER}: {e}") from e
+        raise NoAnswerError(Verdict.OUTAGE, f"{TICKS_HEADER}: {e}") from e
     at_vendor = {ask.symbol: ask.vendor_symbol for ask in request.asks}
     return tuple(msgspec.structs.replace(q, tick=ticks.get(at_vendor.get(q.symbol, ""))) for q in quotes)

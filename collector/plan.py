@@ -10,24 +10,30 @@ from enum import StrEnum
 from collector.quota import QuotaView
 from collector.vendors.base import Ask
 
+# So long a symbol waits for a source that is preferred and soon due, before it goes to the next one.
+PATIENCE_MS = 15_000
+
 
 class Turn(StrEnum):
     """Whether it is a source's turn."""
 
     NOW = "now"
+    SOON = "soon"
+    """By the even spread, within patience: the symbol stays with this source."""
     LATER = "later"
-    """Soon, by the even spread: the symbols stay with this source."""
+    """By the even spread, beyond patience: another source goes first, if one can be asked."""
     EXHAUSTED = "exhausted"
-    """Not within its even spread: the symbols go elsewhere."""
+    """Not within its even spread."""
 
 
 def turn(quota: QuotaView, spacing_ms: int, now_ms: int) -> Turn:
-    """Return whether the source may be asked now, soon, or not in its regular time."""
+    """Return whether the source may be asked now, soon, later, or not in its regular time."""
     if quota.room_ms is None or quota.room_ms > now_ms + spacing_ms:
         return Turn.EXHAUSTED
-    if quota.room_ms > now_ms or quota.next_ms > now_ms:
-        return Turn.LATER
-    return Turn.NOW
+    wait_ms = max(quota.room_ms, quota.next_ms) - now_ms
+    if wait_ms <= 0:
+        return Turn.NOW
+    return Turn.SOON if wait_ms <= PATIENCE_MS else Turn.LATER
 
 
 def affordable(

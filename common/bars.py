@@ -45,9 +45,7 @@ def pack(bar: Bar) -> bytes:
         raise Fatal(f"source name: expected at most {SOURCE_BYTES} bytes, found {bar.source!r}")
     flags = (VENDOR if bar.origin == "vendor" else 0) | (0 if bar.complete else INCOMPLETE)
     kind = _KIND_INDEX[bar.volume_kind]
-    return _LAYOUT.pack(
-        bar.open_ms, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.ticks, kind, flags, source
-    )
+    return _LAYOUT.pack(bar.open_ms, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.ticks, kind, flags, source)
 
 
 def unpack(packed: bytes | Sequence[bytes]) -> Records:

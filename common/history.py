@@ -4,13 +4,17 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Literal, cast
 
 import msgspec
 
 from common.errors import Retryable
-from common.messages import Bar, Execution, Quote, RawBar, RawQuote, Reject, Signal
+from common.messages import Bar, Execution, Quote, RawBar, RawQuote, Reject, Signal, Timeframe, VolumeKind
 
 Row = Sequence[object]
+BarRow = tuple[
+    str, Timeframe, int, float, float, float, float, float, VolumeKind, int, str, str, Literal["built", "vendor"], int
+]  # fmt: skip
 
 # The writer's transactions are short, and in WAL mode it doesn't block readers: only a recovery after a kill does.
 BUSY_S = 1.0
@@ -42,8 +46,6 @@ _EXECUTIONS = """
 SELECT id, trade_id, symbol, received_ms, body FROM executions WHERE received_ms < ? ORDER BY received_ms DESC LIMIT ?
 """
 
-BAR_FIELDS = Bar.__struct_fields__[:-1]  # all but `final`: what is stored is final
-
 _list_of = msgspec.json.Decoder(tuple[str, ...]).decode
 _object_of = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -52,7 +54,7 @@ def read_bars(
     connection: sqlite3.Connection, symbol: str, source_class: str, timeframe: str, before_ms: int, count: int
 ) -> tuple[Bar, ...]:
     """Return the newest `count` bars of the lane that open before `before_ms`, oldest first."""
-    rows = connection.execute(_BARS, (symbol, source_class, timeframe, before_ms, count)).fetchall()
+    rows: list[BarRow] = connection.execute(_BARS, (symbol, source_class, timeframe, before_ms, count)).fetchall()
     return tuple(_bar_of(row) for row in reversed(rows))
 
 
@@ -68,7 +70,7 @@ class History:
     def bars(self, symbol: str, source_class: str, timeframe: str, before_ms: int, count: int) -> tuple[Bar, ...]:
         """Return the newest `count` bars of the lane that open before `before_ms`."""
         rows = self._rows(_BARS, (symbol, source_class, timeframe, before_ms, count))
-        return tuple(_bar_of(row) for row in rows)
+        return tuple(_bar_of(cast(BarRow, row)) for row in rows)
 
     def quotes(self, symbol: str, before_ms: int, count: int) -> tuple[Quote, ...]:
         """Return the newest `count` accepted quotes of all sources with a market time before `before_ms`."""
@@ -113,15 +115,15 @@ def _named(fields: tuple[str, ...], row: Row) -> dict[str, object]:
     return dict(zip(fields, row, strict=True))
 
 
-def _bar_of(row: Row) -> Bar:
-    return msgspec.convert(_named(BAR_FIELDS, row), Bar, strict=False)  # not strict: SQLite's booleans are 0 and 1
+def _bar_of(row: BarRow) -> Bar:
+    return Bar(*row[:-1], bool(row[-1]))  # thousands at once: msgspec.convert takes three times as long
 
 
 def quote_of(row: Row) -> Quote:
     """Return the quote of a row with the columns of QUOTE_COLUMNS."""
     values = _named(Quote.__struct_fields__, row)
     values["reasons"] = _list_of(str(values["reasons"]))
-    return msgspec.convert(values, Quote, strict=False)
+    return msgspec.convert(values, Quote, strict=False)  # not strict: SQLite's booleans are 0 and 1
 
 
 def reject_of(row: Row) -> Reject:

@@ -43,6 +43,7 @@ METRICS: dict[str, Metric] = {
     "md_fetch_seconds": Metric("histogram", "One vendor call", ("source",)),
     "md_data_points_total": Metric("counter", "Quotes published raw", ("symbol",)),
     "md_breaker_state": Metric("gauge", "0 closed, 1 half open, 2 open", ("source",)),
+    "md_breaker_transitions_total": Metric("counter", "Changes of a breaker's state", ("source", "state")),
     "md_quota_remaining": Metric("gauge", "Credits left in a vendor's window", ("source", "window")),
     "md_backfills_total": Metric("counter", "Backfill requests answered", ("source",)),
     "md_quotes_accepted_total": Metric("counter", "Quotes that can be trusted", ("symbol",)),
@@ -60,6 +61,9 @@ METRICS: dict[str, Metric] = {
     "md_gaps_open": Metric("gauge", "Gaps in the ledger that are not closed", ("symbol",)),
     "md_http_requests_total": Metric("counter", "Requests served", ("route", "status")),
     "md_http_request_seconds": Metric("histogram", "One request", ("route",)),
+    "md_late_for_bars_total": Metric("counter", "Bars that a quote came too late for"),
+    "md_forming_skipped_total": Metric("counter", "Clock entries without a pass over forming values, under load"),
+    "md_bars_unasked_total": Metric("counter", "Closed bars on which no strategy was asked", ("reason",)),
     "md_cache_hits_total": Metric("counter", "Reads answered from the bar cache"),
     "md_cache_misses_total": Metric("counter", "Reads that needed SQLite"),
 }

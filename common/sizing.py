@@ -48,14 +48,14 @@ def lots_for(equity: float, risk_share: float, stop_distance: float, terms: Term
     not quoted in the account's currency (there is no conversion), "stop_distance" if the stop is not away from entry.
     """
     if terms.quote_currency != ACCOUNT_CURRENCY:
-        raise Rejected("currency", f"quoted in {terms.quote_currency}, the account is in {ACCOUNT_CURRENCY}: no conversion")
+        raise Rejected("currency", f"quoted in {terms.quote_currency}, no conversion to {ACCOUNT_CURRENCY}")
     if not (math.isfinite(stop_distance) and stop_distance > 0):
         raise Rejected("stop_distance", f"expected a stop away from the entry, found a distance of {stop_distance}")
     loss_per_lot = exact(stop_distance) * terms.contract_size
     affordable = min(exact(risk_share) * exact(equity) / loss_per_lot, terms.lot_max)
     lots = (affordable // terms.lot_step) * terms.lot_step
     if lots < terms.lot_min:
-        raise Rejected("size_below_minimum", f"{affordable:.6f} lots for this equity, the broker's minimum is {terms.lot_min}")
+        raise Rejected("size_below_minimum", f"{affordable:.6f} lots for this equity, the minimum is {terms.lot_min}")
     return lots
 
 

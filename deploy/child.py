@@ -47,7 +47,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--pace", type=Path, help="file whose modification time is the last start")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args(arguments)
-    die_with_parent(int(os.environ.get(PARENT_VARIABLE) or os.getppid()))
+    if not os.environ.get(PARENT_VARIABLE):
+        parser.error(f"{PARENT_VARIABLE}: expected the parent's pid in the environment, as deploy.supervised sets it")
+    die_with_parent(int(os.environ[PARENT_VARIABLE]))
     if options.pace is not None:
         pace(options.pace)
     os.execvp(options.command[0], options.command)

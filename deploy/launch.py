@@ -6,6 +6,7 @@ demo and start-demo play against simulated vendors, on ports of their own, with 
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 import time
@@ -17,9 +18,10 @@ from common.errors import Fatal
 from deploy import supervise
 from deploy.bring_up import bring_up
 from deploy.layout import DemoOptions, Folders, Layout, demo_folders, demo_layout, live_folders, live_layout
+from deploy.observer import observer_of
 from deploy.redis_choice import ACCEPT_VARIABLE
 from deploy.tail import follow as follow_logs
-from deploy.watch import ApiClient, alive_check, follow, status_lines, wait_until_ready
+from deploy.watch import alive_check, follow, status_lines, wait_until_ready
 
 READY_S = 60.0
 NOTHING_RUNS = 3  # the exit code of `status` for "not running", as systemd has it
@@ -51,11 +53,11 @@ def run_foreground(options: argparse.Namespace) -> int:
     process = bring_up(layout, _accepted(), foreground=True)
     try:
         alive = alive_check(process)
-        api = ApiClient(layout.api_url, layout.api_token)
-        ready = wait_until_ready(api, alive, READY_S, say)
+        observer = observer_of(layout.folders)
+        ready = wait_until_ready(observer, alive, READY_S, say)
         say(_ready_line(layout, ready, time.monotonic() - began))
         say("Ctrl-C stops everything.\n")
-        follow(api, alive, sys.stdout)
+        follow(observer, alive, sys.stdout)
     except (KeyboardInterrupt, Interrupted):
         return stop(layout.folders)
     say(f"supervisord ended by itself (exit code {process.returncode}); why: {layout.folders.logs}/supervisord.log")
@@ -67,7 +69,7 @@ def start_background(options: argparse.Namespace) -> int:
     layout = _layout(options)
     began = time.monotonic()
     process = bring_up(layout, _accepted(), foreground=False)
-    ready = wait_until_ready(ApiClient(layout.api_url, layout.api_token), alive_check(process), READY_S, say)
+    ready = wait_until_ready(observer_of(layout.folders), alive_check(process), READY_S, say)
     say(_ready_line(layout, ready, time.monotonic() - began))
     return 0 if ready else 1
 
@@ -85,7 +87,7 @@ def show_status(options: argparse.Namespace) -> int:
         return NOTHING_RUNS
     for folders in running:
         say(f"{folders.mode}, data in {folders.data}")
-        say("\n".join(status_lines(folders, ApiClient(str(supervise.note(folders)["api_url"]), _token(folders)))))
+        say("\n".join(status_lines(folders, observer_of(folders))))
     return 0
 
 
@@ -100,7 +102,7 @@ def show_logs(options: argparse.Namespace) -> int:
 
 def control(options: argparse.Namespace) -> int:
     """Hand the words to supervisorctl."""
-    return supervise.control(_the_one_that_runs(options), options.words)
+    return supervise.control(_the_one_that_runs(options), [*options.words, *shlex.split(options.line)])
 
 
 def stop(folders: Folders) -> int:
@@ -143,15 +145,6 @@ def _accepted() -> tuple[str, ...]:
     return tuple(word.strip() for word in os.environ.get(ACCEPT_VARIABLE, "").split(",") if word.strip())
 
 
-def _token(folders: Folders) -> str:
-    if folders.mode == "demo":
-        return ""
-    try:
-        return live_layout(Path.cwd(), {}).api_token
-    except Fatal:
-        return ""
-
-
 def _candidates(options: argparse.Namespace) -> list[Folders]:
     home = Path.cwd()
     both = [live_folders(home), demo_folders(home)]
@@ -192,6 +185,7 @@ def parser() -> argparse.ArgumentParser:
         if name == "logs":
             command.add_argument("--once", action="store_true", help="print what is there and return")
         if name == "ctl":
+            command.add_argument("--line", default="", help="the words as one line")
             command.add_argument("words", nargs="*", help="words for supervisorctl, such as: restart validator")
     return top
 

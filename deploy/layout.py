@@ -113,7 +113,6 @@ class Layout:
     redis: RedisPlace
     partitions: tuple[int, ...]
     environment: Environment = field(repr=False)
-    api_token: str = field(default="", repr=False)
     simulator: Address | None = None
     simulator_arguments: tuple[str, ...] = ()
 
@@ -169,7 +168,6 @@ def live_layout(home: Path, environment: Environment) -> Layout:
         redis=RedisPlace(redis, settings.redis_db, settings.redis_password.get_secret_value()),
         partitions=settings.partitions,
         environment=environment,
-        api_token=settings.api_token.get_secret_value(),
     )
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import cast
 
 import redis
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, RedisError, ResponseError
+from redis.retry import Retry
 
 from common.errors import Fatal
 from deploy.layout import RedisPlace
@@ -168,7 +170,7 @@ def _look(place: RedisPlace) -> tuple[dict[str, object], list[str]]:
     where = place.address.where
     client = redis.Redis(
         host=place.address.host, port=place.address.port, db=place.db, password=place.password or None,
-        protocol=2, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S,
+        protocol=2, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S, retry=Retry(NoBackoff(), 0),
     )  # fmt: skip
     try:
         _wait_until_loaded(client)

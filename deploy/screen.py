@@ -1,21 +1,29 @@
-"""What a person sees of a running installation: text from the api's replies. Pure."""
+"""What a person sees of a running installation, as text. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import cast
 
+from common.messages import Signal
+
 Json = Mapping[str, object]
-NOTHING: Json = {}
+NOTHING: Json = MappingProxyType({})
 COMPONENTS = ("redis", "database", "collector", "validator", "features", "storer", "api")
 
 
 @dataclass(frozen=True)
 class View:
-    """The api's replies at one moment; empty where there was none."""
+    """What was read at one moment; empty where nothing answered."""
 
-    health: Json = NOTHING
-    features: Json = NOTHING
-    signals: Json = NOTHING
+    health: Json = field(default_factory=dict)
+    symbols: Sequence[Json] = ()
+    """As in /api/symbols."""
+    prices: Mapping[str, float] = field(default_factory=dict)
+    """Symbol -> last price."""
+    signals: Sequence[Signal] = ()
+    """The newest of each symbol, expired or not."""
 
 
 def part(json: Json, *path: str) -> Json:
@@ -65,15 +73,44 @@ def component_lines(view: View) -> list[str]:
 
 
 def picture(view: View) -> list[str]:
-    """Return the state as a few lines: components, then one line per symbol."""
-    return [*component_lines(view), *symbol_lines(view)]
+    """Return the state as a few lines: components, what was done so far, then one line per symbol."""
+    return [*component_lines(view), *figure_lines(view), *(symbol_line(s, view.prices) for s in view.symbols)]
 
 
-def symbol_lines(view: View) -> list[str]:
-    """Return one line per symbol: its price, how old it is, who said so."""
-    return []
+def figure_lines(view: View) -> list[str]:
+    """Return one line of figures, those that are known."""
+    performance = part(view.health, "performance")
+    named = {"data_points_collected": "quotes", "features_computed": "indicator sets", "signals_generated": "signals"}
+    known = [f"{performance[key]:,.0f} {name}" for key, name in named.items() if _is_number(performance.get(key))]
+    return [f"  {', '.join(known)}"] if known else []
 
 
-def signal_lines(view: View) -> list[tuple[str, str]]:
-    """Return (identity, line) for each signal that is served now."""
-    return []
+def symbol_line(symbol: Json, prices: Mapping[str, float]) -> str:
+    """Return one symbol's price, how old it is, who said so; or why there is none."""
+    name, status = text(symbol.get("symbol")), part(symbol, "status")
+    price, age_ms = prices.get(name), symbol.get("data_age_ms")
+    digits = symbol.get("digits")
+    shown = "-" if price is None else f"{price:.{digits if isinstance(digits, int) else 2}f}"
+    age = f"{duration(age_ms / 1000)} old" if isinstance(age_ms, int) else "never seen"
+    return f"  {name:<8} {shown:>12}  {age:<11}  {text(status.get('source')):<12} {_remark(symbol, status)}".rstrip()
+
+
+def _remark(symbol: Json, status: Json) -> str:
+    if status.get("detail"):
+        return text(status["detail"])
+    if symbol.get("session_open") is False:
+        return f"closed until {text(symbol.get('next_open'))[:16].replace('T', ' ')} UTC"
+    return "stale" if symbol.get("stale") else ""
+
+
+def signal_line(signal: Signal) -> str:
+    """Return one signal for a person."""
+    at = f"{datetime.fromtimestamp(signal.published_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+    return (
+        f"{at}  {signal.action:<4} {signal.symbol:<7} {signal.timeframe:<3} entry {signal.entry:g}"
+        f" stop {signal.stop_loss:g} target {signal.take_profit_1:g}  {signal.strategy}, {', '.join(signal.reasons)}"
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)

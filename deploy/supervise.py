@@ -1,7 +1,6 @@
 """Start, ask and stop the supervisord of an installation."""
 
 import contextlib
-import json
 import os
 import socket
 import subprocess
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import cast
+
+import msgspec
 
 from common.errors import Fatal, Retryable
 from deploy.layout import Folders, Layout
@@ -37,6 +38,16 @@ class Process:
     """Epoch seconds of the last start; 0 if it never ran."""
 
 
+class Note(msgspec.Struct, frozen=True):
+    """What was started, and where it listens: kept in the run folder for those who ask later."""
+
+    api_url: str
+    redis_host: str
+    redis_port: int
+    redis_db: int
+    partitions: tuple[int, ...]
+
+
 class SupervisorAway(Retryable):
     """No supervisord answers at the control socket."""
 
@@ -55,17 +66,21 @@ class _SocketConnection(HTTPConnection):
 class _SocketTransport(xmlrpc.client.Transport):
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._path = str(path)
+        self._made = _SocketConnection(str(path))
 
-    def make_connection(self, host: object) -> HTTPConnection:  # noqa: ARG002  # the base class' signature
-        return _SocketConnection(self._path)
+    def make_connection(self, _host: object) -> HTTPConnection:
+        return self._made
+
+    def close(self) -> None:
+        self._made.close()
 
 
 def call(folders: Folders, method: str, *arguments: object) -> object:
     """Return supervisord's answer to one of its XML-RPC methods. SupervisorAway if it does not run."""
-    proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_SocketTransport(folders.socket))
+    server = xmlrpc.client.ServerProxy("http://localhost", transport=_SocketTransport(folders.socket))
     try:
-        return cast(object, getattr(proxy.supervisor, method)(*arguments))
+        with server as proxy:
+            return cast(object, getattr(proxy.supervisor, method)(*arguments))
     except OSError as e:
         raise SupervisorAway(f"no supervisord at {folders.socket}: {e}") from e
 
@@ -85,6 +100,8 @@ def is_running(folders: Folders) -> bool:
         call(folders, "getState")
     except SupervisorAway:
         return False
+    except xmlrpc.client.Fault:  # it answers, but is about to end
+        return True
     return True
 
 
@@ -95,7 +112,7 @@ def start(layout: Layout, own_redis: Embedded | None, *, foreground: bool) -> "s
         _write_private(layout.folders.run / "redis.conf", embedded_configuration(layout.redis, layout.folders.redis))
     client = f"[supervisorctl]\nserverurl = unix://{layout.folders.socket}\n"
     _write_private(layout.folders.run / "supervisorctl.conf", client)
-    _write_private(layout.folders.note, json.dumps(_note(layout)))
+    _write_private(layout.folders.note, msgspec.json.encode(_note(layout)).decode())
     command = [sys.executable, "-m", "deploy.supervised"]
     command += ["--foreground-of", str(os.getpid())] if foreground else []
     output = layout.folders.logs / "supervisord.out"
@@ -121,7 +138,12 @@ def stop(folders: Folders) -> bool:
         call(folders, "shutdown")
     except SupervisorAway:
         return True
-    return _comes_true(lambda: not _exists(pid), LAST_S)
+
+    def ended() -> bool:
+        is_running(folders)  # a question wakes supervisord's loop, which sleeps a second per program while it ends
+        return not _exists(pid)
+
+    return _comes_true(ended, LAST_S)
 
 
 def _stop_stages(folders: Folders) -> None:
@@ -144,23 +166,17 @@ def control(folders: Folders, arguments: Sequence[str]) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-def note(folders: Folders) -> dict[str, object]:
-    """Return what was started here last, and where: mode, api_url, redis_host, redis_port, redis_db."""
+def note(folders: Folders) -> Note:
+    """Return what was started here last. Fatal if nothing ever was."""
     try:
-        return cast(dict[str, object], json.loads(folders.note.read_text()))
-    except (OSError, ValueError) as e:
-        raise Fatal(f"nothing was started in {folders.data}: {e}") from e
+        return msgspec.json.decode(folders.note.read_bytes(), type=Note)
+    except (OSError, msgspec.DecodeError) as e:
+        raise Fatal(f"nothing was started in {folders.data} yet: {e}") from e
 
 
-def _note(layout: Layout) -> dict[str, object]:
+def _note(layout: Layout) -> Note:
     redis = layout.redis
-    return {
-        "mode": layout.folders.mode,
-        "api_url": layout.api_url,
-        "redis_host": redis.address.host,
-        "redis_port": redis.address.port,
-        "redis_db": redis.db,
-    }
+    return Note(layout.api_url, redis.address.host, redis.address.port, redis.db, layout.partitions)
 
 
 def _make_folders(folders: Folders) -> None:
@@ -170,7 +186,8 @@ def _make_folders(folders: Folders) -> None:
     owner = folders.socket.parent.stat().st_uid
     if owner != os.getuid():
         raise Fatal(f"{folders.socket.parent}: expected a folder of our own, found one of user {owner}")
-    folders.socket.unlink(missing_ok=True)
+    for stale in (folders.socket, *folders.run.glob("*.started")):
+        stale.unlink(missing_ok=True)
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -1,60 +1,28 @@
 """Follow an installation through its api: until it is ready, and what happens then."""
 
 import contextlib
-import json
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from typing import TextIO, cast
+from typing import TextIO
 
 from deploy import screen
 from deploy.layout import STAGES, Folders
-from deploy.screen import NOTHING, Json, View
+from deploy.observer import Observer
+from deploy.screen import View
 from deploy.supervise import Process, SupervisorAway, processes
 
-ANSWER_S = 2.0
 POLL_S = 0.1
 FIRST_WORD_S = 5.0  # of silence before it is said what is being waited for
 TERMINAL_S = 2.0  # between two pictures on a terminal
 PLAIN_S = 10.0  # between two in a file
 
 
-class ApiClient:
-    """Reads the api's JSON."""
-
-    def __init__(self, url: str, token: str = "") -> None:
-        self._url = url
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-
-    def get(self, path: str) -> Json:
-        """Return the object at a path, whatever its HTTP status; an empty one if nothing answers."""
-        request = urllib.request.Request(self._url + path, headers=self._headers)  # noqa: S310  # our own http URL
-        try:
-            with urllib.request.urlopen(request, timeout=ANSWER_S) as reply:  # noqa: S310
-                return _object(reply.read())
-        except urllib.error.HTTPError as e:
-            with e:
-                return _object(e.read())
-        except (OSError, ValueError):
-            return NOTHING
-
-    def view(self) -> View:
-        """Return everything that the screen shows."""
-        return View(self.get("/health"), self.get("/api/features"), self.get("/api/signals?limit=100"))
-
-
-def _object(body: bytes) -> Json:
-    found = json.loads(body)
-    return cast(Json, found) if isinstance(found, dict) else NOTHING
-
-
-def wait_until_ready(api: ApiClient, alive: Callable[[], bool], limit_s: float, say: Callable[[str], None]) -> bool:
+def wait_until_ready(observer: Observer, alive: Callable[[], bool], limit_s: float, say: Callable[[str], None]) -> bool:
     """Return True once every stage works; False after the limit, or when supervisord has ended."""
     end, next_word = time.monotonic() + limit_s, time.monotonic() + FIRST_WORD_S
     while alive() and time.monotonic() < end:
-        missing = screen.unready(View(health=api.get("/health")), STAGES)
+        missing = screen.unready(View(health=observer.get("/health")), STAGES)
         if not missing:
             return True
         if time.monotonic() >= next_word:
@@ -64,16 +32,16 @@ def wait_until_ready(api: ApiClient, alive: Callable[[], bool], limit_s: float, 
     return False
 
 
-def follow(api: ApiClient, alive: Callable[[], bool], out: TextIO) -> None:
+def follow(observer: Observer, alive: Callable[[], bool], out: TextIO) -> None:
     """Show the state again and again, and each new signal once, until supervisord ends or an exception comes."""
     terminal = out.isatty()
-    shown: set[str] = set()
+    known = {signal.id for signal in observer.view().signals}
     height = 0
     while alive():
-        view = api.view()
+        view = observer.view()
         picture = screen.picture(view)
-        new = [line for key, line in screen.signal_lines(view) if key not in shown]
-        shown.update(key for key, _ in screen.signal_lines(view))
+        new = [screen.signal_line(signal) for signal in view.signals if signal.id not in known]
+        known = {signal.id for signal in view.signals}
         if terminal and height:
             out.write(f"\x1b[{height}A\x1b[J")
         out.write("\n".join([*new, *picture]) + "\n")
@@ -88,13 +56,13 @@ def _pause(alive: Callable[[], bool], seconds: float) -> None:
         time.sleep(POLL_S)
 
 
-def status_lines(folders: Folders, api: ApiClient) -> list[str]:
+def status_lines(folders: Folders, observer: Observer) -> list[str]:
     """Return what supervisord and the api say of an installation that runs."""
     found: list[Process] = []
     with contextlib.suppress(SupervisorAway):
         found = processes(folders)
     lines = [f"  {p.name:<14} {p.state.lower():<9} {_since(p)}" for p in sorted(found, key=lambda p: p.name)]
-    return [*lines, *(f"  {line}" for line in screen.picture(api.view()))]
+    return [*lines, *(f"  {line}" for line in screen.picture(observer.view()))]
 
 
 def _since(process: Process) -> str:

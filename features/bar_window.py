@@ -59,14 +59,12 @@ class BarWindow:
         among equals the newer.
         """
         known = {int(r["open_ms"]): r.tobytes() for r in self.records()}
-        merged = dict(known)
-        for open_ms, record in records.items():
-            if open_ms not in known or rank(record) >= rank(known[open_ms]):
-                merged[open_ms] = record
-        newest = sorted(merged)[-self.kept_bars :]
-        if merged == known or (len(newest) == len(known) and all(known.get(at) == merged[at] for at in newest)):
+        better = {at: r for at, r in records.items() if at not in known or rank(r) >= rank(known[at])}
+        merged = known | better
+        newest = {at: merged[at] for at in sorted(merged)[-self.kept_bars :]}
+        if newest == known:
             return False
-        self.load(merged[at] for at in newest)
+        self.load(newest.values())
         return True
 
     def records(self) -> Records:

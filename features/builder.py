@@ -61,11 +61,6 @@ def admit(bars: OpenBars, quote: Quote, timeframe_ms: int) -> OpenBars:
     return (*bars, _begin(open_ms, quote))
 
 
-def is_late(quote: Quote, timeframe_ms: int, horizon_ms: int) -> bool:
-    """Tell whether the quote's bar has closed already. horizon_ms: bars that end at or before it are closed."""
-    return bucket_open_ms(quote.market_ms, timeframe_ms) + timeframe_ms <= horizon_ms
-
-
 def split(bars: OpenBars, timeframe_ms: int, horizon_ms: int) -> tuple[OpenBars, OpenBars]:
     """Return the bars that close at this horizon, and those that stay open."""
     count = 0
@@ -113,8 +108,8 @@ def _absorb(bar: Forming, quote: Quote) -> Forming:
     return Forming(
         bar.open_ms,
         price if first else bar.open,
-        price if price > bar.high else bar.high,
-        price if price < bar.low else bar.low,
+        max(bar.high, price),
+        min(bar.low, price),
         price if last else bar.close,
         bar.volume + _volume(quote, kind) if kind != "none" else 0.0,
         kind,

@@ -12,6 +12,9 @@ class Coverage(Struct, frozen=True):
     before_to_ms: int = 0
 
 
+NOT_COVERED = Coverage()
+
+
 def observe(coverage: Coverage, last_ms: int | None, now_ms: int, gap_ms: int) -> Coverage:
     """Return the coverage after a clock entry. last_ms: the clock entry before; a distance above gap_ms is a break."""
     if coverage.since_ms is None or last_ms is None:

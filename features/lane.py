@@ -6,10 +6,11 @@ that lived through the same bars.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
-from common.bars import INCOMPLETE, VOLUME_KINDS, Records, bucket_end_ms, pack
+from common.bars import VOLUME_KINDS, Records, bucket_end_ms, pack
 from common.indicators import Candle, Columns, Handle, Indicator, SessionClock, names_of, open_handle
 from common.messages import Bar, Timeframe, VolumeKind
 from features.bar_window import BarWindow
@@ -49,10 +50,14 @@ class Lane:
         """The same one bar earlier."""
         self.unready: dict[str, Unready] = {}
         self.volume_kind: VolumeKind = "none"
+        self.source = ""
+        """Of the last closed bar."""
         self.hole_ms = 0
         """From the end of the bar before the last one to the open of the last one."""
         self.stale = False
         """The stored bars were changed: reopen before anything else."""
+        self._named: dict[str, float] | None = None
+        self._settled = False
         self._session = session
         self._session_start_ms = 0
         self._session_bars: int | None = None
@@ -64,7 +69,21 @@ class Lane:
     @property
     def ready(self) -> bool:
         """Whether warming up is over: what is still missing is what this series can't have."""
-        return not self.stale and self.window.bars_seen > 0 and not any(u.passing for u in self.unready.values())
+        return self._settled and not self.stale
+
+    def named_values(self) -> dict[str, float]:
+        """Return the values that exist, by name. The same dict until the next bar: not to be changed."""
+        if self._named is None:
+            self._named = {n: v for n, v in zip(self.names, self.values, strict=True) if isfinite(v)}
+        return self._named
+
+    def ready_values(self) -> dict[str, float]:
+        """Return the values that can be relied on, by name."""
+        return {name: value for name, value in self.named_values().items() if name not in self.unready}
+
+    def previous_values(self) -> dict[str, float]:
+        """Return the values before the last bar, by name, without those that did not exist."""
+        return {n: v for n, v in zip(self.names, self.previous, strict=True) if isfinite(v)}
 
     # -- bars --------------------------------------------------------------------------------------
 
@@ -109,6 +128,7 @@ class Lane:
         kinds = records["volume_kind"]
         others = np.flatnonzero(kinds != kinds[-1])
         self.volume_kind = VOLUME_KINDS[int(kinds[-1])]
+        self.source = bytes(records["source"][-1]).decode()
         self._kind_run = len(kinds) - (int(others[-1]) + 1 if len(others) else 0)
         self.hole_ms = int(open_ms[-1] - open_ms[-2]) - length_ms if len(records) > 1 else 0
 
@@ -129,14 +149,17 @@ class Lane:
         candle = Candle(bar.open, bar.high, bar.low, bar.close, bar.volume)
         self.hole_ms = bar.open_ms - before_ms - self.setup.timeframe_ms if before_ms is not None else 0
         self._kind_run = self._kind_run + 1 if bar.volume_kind == self.volume_kind else 1
-        self.volume_kind = bar.volume_kind
+        self.volume_kind, self.source = bar.volume_kind, bar.source
         new_session = self._step_session(bar.open_ms, first=before_ms is None)
         self.previous, self.values = self.values, [NAN] * len(self.names)
         place = 0
         for index, indicator in enumerate(self.setup.plan):
             handle = self._handles[index]
-            if handle is None or (new_session and indicator.memory == "session"):
+            starts = new_session and indicator.memory == "session"
+            if handle is None or starts:
                 self._handles[index] = self._open_one(indicator)
+                if starts:  # the session before has no part in it
+                    self._put(self.previous, place, (NAN,) * len(indicator.names))
                 place = self._show(index, place)
             else:
                 place = self._put(self.values, place, handle.update(candle))
@@ -181,6 +204,7 @@ class Lane:
         return end
 
     def _judge(self) -> None:
+        self._named = None
         last_ms = self.window.last_open_ms
         self.unready = unready(
             self.setup.plan,
@@ -191,23 +215,23 @@ class Lane:
             next_open_ms=0 if last_ms is None else last_ms + self.setup.timeframe_ms,
             timeframe_ms=self.setup.timeframe_ms,
         )
+        self._settled = self.window.bars_seen > 0 and not any(why.passing for why in self.unready.values())
 
     # -- the bar that is being built ---------------------------------------------------------------
 
     def peek(self, bars: Sequence[Forming]) -> list[float]:
         """Return the values as if the open bars (oldest first, at least one) closed as they stand. Changes nothing."""
         candles = [Candle(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in bars]
-        values = [NAN] * len(self.names)
         fresh = self._bars_of_new_session(bars)
-        place = 0
-        for index, indicator in enumerate(self.setup.plan):
-            handle = self._handles[index]
+        values: list[float] = []
+        for indicator, handle in zip(self.setup.plan, self._handles, strict=True):
             if fresh is not None and indicator.memory == "session":
-                handle = open_handle(indicator, _columns_of(candles[fresh:]))
-                found = handle.value if handle is not None else None
+                opened = open_handle(indicator, _columns_of(candles[fresh:]))
+                values += opened.value if opened is not None else (NAN,) * len(indicator.names)
+            elif handle is None:
+                values += (NAN,) * len(indicator.names)
             else:
-                found = _peek(handle, candles) if handle is not None else None
-            place = self._put(values, place, found or (NAN,) * len(indicator.names))
+                values += handle.peek(candles[0]) if len(candles) == 1 else _peek_far(handle, candles)
         return values
 
     def _bars_of_new_session(self, bars: Sequence[Forming]) -> int | None:
@@ -219,17 +243,11 @@ class Lane:
         return next(i for i, bar in enumerate(bars) if bar.open_ms + length_ms > start_ms)
 
 
-def is_incomplete(record: bytes) -> bool:
-    """Tell whether collecting began inside this bar."""
-    return bool(int(np.frombuffer(record, dtype=np.uint8)[53]) & INCOMPLETE)
-
-
-def _peek(handle: Handle, candles: Sequence[Candle]) -> tuple[float, ...]:
-    if len(candles) > 1:
-        handle = handle.copy()
-        for candle in candles[:-1]:
-            handle.update(candle)
-    return handle.peek(candles[-1])
+def _peek_far(handle: Handle, candles: Sequence[Candle]) -> tuple[float, ...]:
+    ahead = handle.copy()
+    for candle in candles[:-1]:
+        ahead.update(candle)
+    return ahead.peek(candles[-1])
 
 
 def _columns(records: Records) -> Columns:

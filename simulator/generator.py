@@ -11,7 +11,7 @@ import numpy as np
 from simulator.instruments import Instrument, Terms
 from simulator.path import Path, mix, mix_one, seed_of, uniform
 from simulator.sessions import Session, earlier, later, newest_session, session_of, sessions_between
-from simulator.ticks import I64, Bars, F64, Sight, Snapshot, Ticks, aggregate, coarsen, join
+from simulator.ticks import F64, I64, Bars, Sight, Snapshot, Ticks, aggregate, coarsen, join
 
 MINUTE_MS = 60_000
 _FINE_HISTORY_MS = 10 * 86_400_000
@@ -83,7 +83,7 @@ def lattice_of(start_ms: int, interval_ms: int) -> Lattice:
 class Walk:
     """The spot price of one symbol at any second."""
 
-    def __init__(self, symbol: str, session: str, seed: int, start_ms: int, activity: F64) -> None:
+    def __init__(self, symbol: str, seed: int, start_ms: int, activity: F64) -> None:
         level = LEVELS.get(symbol, DEFAULT_LEVEL)
         self.path = Path(seed_of(seed, symbol), level.daily, activity)
         self.spot = level.spot
@@ -162,7 +162,7 @@ class GeneratedSeries:
         j = np.arange(first, last + 1, dtype=np.int64)
         groups, place = (j - 1) // _GROUP, (j - 1) % _GROUP
         distinct = np.arange(groups[0], groups[-1] + 1, dtype=np.int64)
-        return j[place != self._skipped(distinct)[groups - groups[0]]]
+        return np.asarray(j[place != self._skipped(distinct)[groups - groups[0]]])
 
     # -- what they say ----------------------------------------------------------------------------
 
@@ -261,7 +261,7 @@ class GeneratedSeries:
             self._session_bars(session, width_ms, sight)
             for session in sessions_between(self._session, from_ms - width_ms, end)
         ]
-        return join(parts).between(from_ms, to_ms)
+        return coarsen(join(parts), width_ms).between(from_ms, to_ms)
 
     def _session_bars(self, session: Session, width_ms: int, sight: Sight) -> Bars:
         if session.close_ms <= sight.until_ms:

@@ -22,7 +22,7 @@ class Terms:
         return round((spot * self.ratio + self.offset) * self.steps_per_unit) / self.steps_per_unit
 
 
-# Gold futures stood 56 to 62 dollars above spot in 2026; index futures carry about the money-market rate less dividends.
+# Gold futures stood 56 to 62 dollars above spot in 2026; index futures carry the money-market rate less dividends.
 TERMS: dict[str, Terms] = {
     "fx_spot": Terms(steps_per_unit=100_000, half_spread_steps=3),
     "gold_spot": Terms(half_spread_steps=15),

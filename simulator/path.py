@@ -31,7 +31,7 @@ def mix(seed: int, index: I64) -> U64:
         z = index.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+        return np.asarray(z ^ (z >> np.uint64(31)), dtype=np.uint64)
 
 
 def mix_one(seed: int, index: int) -> int:
@@ -58,7 +58,7 @@ def normal(bits: U64) -> F64:
     with np.errstate(over="ignore"):
         jumps = (bits * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(53) == 0
     z[jumps] *= _JUMP_SCALE
-    return z
+    return np.asarray(z, dtype=np.float64)
 
 
 def weekly_activity(session: str) -> F64:
@@ -107,7 +107,9 @@ class Path:
         cells = self.cluster(int(middle_s[0]), int(middle_s[-1]))
         factor = cells[(middle_s >> _CLUSTER_SHIFT) - (int(middle_s[0]) >> _CLUSTER_SHIFT)]
         noise = normal(mix(self._seed + 64 + level, middle_s >> level))
-        middle = value[:-1] + before / span * np.diff(value) + self._sigma * factor * np.sqrt(before * after / span) * noise
+        middle = (
+            value[:-1] + before / span * np.diff(value) + self._sigma * factor * np.sqrt(before * after / span) * noise
+        )
         both = np.empty(2 * len(value) - 1)
         both[::2], both[1::2] = value, middle
         times = np.empty_like(both)
@@ -125,4 +127,4 @@ class Path:
             begin, end = first_s >> step, (last_s >> step) + 1
             value, at = value[begin - 2 * left : end + 1 - 2 * left], at[begin - 2 * left : end + 1 - 2 * left]
             left = begin
-        return value[: (last_s >> level) - left + 1]
+        return np.asarray(value[: (last_s >> level) - left + 1])

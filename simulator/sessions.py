@@ -5,6 +5,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import numpy.typing as npt
+
 NEW_YORK = ZoneInfo("America/New_York")
 DAY_MS = 86_400_000
 
@@ -76,3 +79,16 @@ def sessions_between(kind: str, from_ms: int, to_ms: int) -> list[Session]:
         found.append(session)
         session = session_of(kind, earlier(session.day))
     return found[::-1]
+
+
+def open_mask(kind: str, times_ms: npt.NDArray[np.int64], width_ms: int = 1) -> npt.NDArray[np.bool_]:
+    """Return which of the buckets [time, time + width), sorted, have a part in a session."""
+    if not len(times_ms):
+        return np.zeros(0, dtype=bool)
+    sessions = sessions_between(kind, int(times_ms[0]), int(times_ms[-1]) + width_ms)
+    if not sessions:
+        return np.zeros(len(times_ms), dtype=bool)
+    opens = np.array([s.open_ms for s in sessions], dtype=np.int64)
+    closes = np.array([s.close_ms for s in sessions], dtype=np.int64)
+    place = np.searchsorted(opens, times_ms + width_ms - 1, "right") - 1
+    return np.asarray((place >= 0) & (times_ms < closes[np.maximum(place, 0)]))

@@ -28,7 +28,7 @@ def _scientific(text: str) -> str:
 
 
 def java_float(value: float) -> str:
-    """Return Java's Float.toString of the float32 nearest to `value`: shortest digits, 236.0, -5.505085E-4, 2.464E10."""
+    """Return Java's spelling of the float32 nearest to `value`: shortest digits, 236.0, -5.505085E-4, 2.464E10."""
     narrow = np.float32(value)
     if value == 0 or _JAVA_PLAIN_FROM <= abs(value) < _JAVA_PLAIN_BELOW:
         text = str(narrow)
@@ -76,7 +76,7 @@ def eight_digits(value: float) -> str:
     if value == 0:
         return "0"
     if abs(value) < 1:
-        return np.format_float_positional(float(f"{value:.7e}"), precision=8, fractional=False, trim="k")
+        return np.format_float_positional(value, precision=8, unique=False, fractional=False, trim="k")
     return plain(float(f"{value:.7g}"))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from common.messages import TIMEFRAME_MS, BackfillRequest, Bar, HistoryRequest, Timeframe
+from common.messages import TIMEFRAME_MS, BackfillRequest, Bar, HistoryBars, HistoryRequest, Timeframe
 
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
@@ -38,7 +38,7 @@ class Lane(NamedTuple):
         return TIMEFRAME_MS[self.timeframe]
 
 
-def lane_of(request: HistoryRequest | BackfillRequest | Bar) -> Lane:
+def lane_of(request: HistoryRequest | BackfillRequest | HistoryBars) -> Lane:
     """Return the lane that a message is about."""
     return Lane(request.symbol, request.source_class, request.timeframe)
 

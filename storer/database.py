@@ -1,6 +1,8 @@
 """The storer's one connection to SQLite: opens, writes whole batches, keeps the write-ahead log bounded."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -51,17 +53,28 @@ class Database:
             self._file = _identity(self.path)
         return self._connection
 
-    def write(self, rows: Rows) -> dict[str, int]:
-        """Write all rows in one transaction, or none of them. Returns per table how many were new or changed."""
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Run what is inside as one transaction: committed at the end, undone by any error."""
         connection = self.connection()
         try:
             with classifying(self.path):
-                written = _write(connection, rows)
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
         except BaseException:
             self._give_up(connection)
             raise
         self._bound_wal(connection)
-        return written
+
+    def write(self, rows: Rows) -> dict[str, int]:
+        """Write all rows in one transaction, or none of them. Returns per table how many were new or changed."""
+        with self.transaction() as connection:
+            return {
+                table: connection.executemany(statement, rows[table]).rowcount
+                for table, statement in INSERT.items()
+                if table in rows
+            }
 
     def close(self) -> None:
         """Close the connection; the next use opens it again."""
@@ -109,16 +122,6 @@ class Database:
         if blocked and size >= 2 * self._wal_reported_bytes:
             self._wal_reported_bytes = size
             log.warning("database.wal_held", file=str(self._wal), bytes=size, detail="a reader never ends")
-
-
-def _write(connection: sqlite3.Connection, rows: Rows) -> dict[str, int]:
-    written: dict[str, int] = {}
-    connection.execute("BEGIN IMMEDIATE")
-    for table, statement in INSERT.items():
-        if table in rows:
-            written[table] = connection.executemany(statement, rows[table]).rowcount
-    connection.execute("COMMIT")
-    return written
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

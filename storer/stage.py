@@ -11,10 +11,14 @@ from common.history import read_bars
 from common.messages import BackfillRequest, Bar, Clock, HistoryBars, HistoryRequest, decode
 from common.metrics import Metrics
 from common.redis_link import Command, Link, flat_pairs
+from common.settings import Settings
 from common.stage import Batch, Entry, Outcome, Publication, StageSpec
-from storer.backfill import PAUSE_MS, Lane, lane_of, older_history
+from common.symbols import SymbolTable
+from storer.backfill import MINUTE_MS, PAUSE_MS, REACH_MS, Lane, lane_of, older_history
 from storer.database import Database
 from storer.faults import classifying
+from storer.gaps import Watched
+from storer.ledger import Ledger
 from storer.rows import rows_of
 
 log = structlog.get_logger()
@@ -26,6 +30,7 @@ INPUTS = (
 )  # fmt: skip
 OUTPUTS = (keys.HISTORY, keys.BACKFILL)
 BATCH_ENTRIES = 2_000
+LOOK_MS = MINUTE_MS  # of the stream's time, between two looks for gaps
 CHUNK_BARS = 500  # of an answer, in one entry: about 80 KB
 
 
@@ -36,8 +41,11 @@ class Storer:
     entries: what a fenced-off instance had read, or what failed and was set aside, comes later than higher ids.
     """
 
-    def __init__(self, partition: int, database: Database, metrics: Metrics) -> None:
+    def __init__(self, partition: int, database: Database, metrics: Metrics, watched: Sequence[Watched] = ()) -> None:
+        """`watched`: the lanes of this partition whose gaps are to be found and filled."""
         self._partition, self._database, self._metrics = partition, database, metrics
+        self._watched = {lane.lane: lane for lane in watched}
+        self._looked_ms = 0
         self._incarnation = ""
         self._asked: dict[Lane, int] = {}
         self._now_ms = 0
@@ -53,6 +61,7 @@ class Storer:
         self._incarnation = cast(bytes, incarnation or b"").decode()
         now = decode(clock) if isinstance(clock, bytes) else None
         self._now_ms = now.now_ms if isinstance(now, Clock) else 0
+        self._looked_ms = 0
         return Outcome()
 
     def handle(self, batch: Batch) -> Outcome:
@@ -64,6 +73,7 @@ class Storer:
         for entry in batch:
             if isinstance(entry.message, HistoryRequest):
                 self._answer(entry.message, publish, writes)
+        publish += [Publication(keys.BACKFILL, wanted) for wanted in self._mind_gaps(batch)]
         return Outcome(publish, writes)
 
     def _write(self, batch: Sequence[Entry]) -> None:
@@ -73,6 +83,34 @@ class Storer:
         self._metrics.observe("md_write_seconds", time.perf_counter() - started)
         for table, count in written.items():
             self._metrics.count("md_rows_written_total", count, table=table)
+
+    def _mind_gaps(self, batch: Batch) -> list[BackfillRequest]:
+        """Keep the gap ledger: what answers say of it at once, what is new in it every minute of the stream's time.
+
+        A request whose publication fails is made again at its next attempt.
+        """
+        histories = [e.message for e in batch if isinstance(e.message, HistoryBars)]
+        look = self._now_ms - self._looked_ms >= LOOK_MS
+        if not self._watched or not (histories or look):
+            return []
+        with self._database.transaction() as connection:
+            ledger = Ledger(connection)
+            for history in histories:
+                if lane_of(history) in self._watched:
+                    ledger.settle(self._watched[lane_of(history)], history, self._now_ms)
+            return self._look(ledger) if look else []
+
+    def _look(self, ledger: Ledger) -> list[BackfillRequest]:
+        self._looked_ms = self._now_ms
+        wanted = []
+        missing = dict.fromkeys((lane.symbol for lane in self._watched), 0)
+        for watched in self._watched.values():
+            ledger.look(watched, self._now_ms)
+            wanted.append(ledger.due(watched, self._now_ms))
+            missing[watched.lane.symbol] += len(ledger.missing(watched.lane))
+        for symbol, count in missing.items():
+            self._metrics.gauge("md_gaps_open", count, symbol=symbol)
+        return [request for request in wanted if request is not None]
 
     def _answer(self, request: HistoryRequest, publish: list[Publication], writes: list[Command]) -> None:
         stored = self._stored(request)
@@ -120,14 +158,29 @@ def _lane(name: bytes) -> Lane:
     return Lane(symbol, source_class, timeframe)  # type: ignore[arg-type]  # written by us, from a Lane
 
 
-def storer_spec(database: Database, linger_s: float, metrics: Metrics) -> StageSpec:
+def watched_lanes(table: SymbolTable, settings: Settings, partition: int) -> tuple[Watched, ...]:
+    """Return the lanes of a partition that vendors have history of: each symbol's series in each such timeframe."""
+    live = settings.limits == "real"
+    return tuple(
+        Watched(
+            Lane(symbol.name, symbol.series, timeframe),
+            table.session_of(symbol.name),
+            max(listing.delay_s for listing in symbol.feed()) * 1_000 if live else 0,
+        )
+        for symbol in table.in_partition(partition, settings.stream_partitions)
+        for timeframe in settings.timeframes
+        if timeframe in REACH_MS
+    )
+
+
+def storer_spec(database: Database, settings: Settings, metrics: Metrics, table: SymbolTable) -> StageSpec:
     """Return what the loop needs to run the storer."""
     return StageSpec(
         name=STAGE,
         inputs=INPUTS,
         outputs=OUTPUTS,
-        make_handler=lambda partition: Storer(partition, database, metrics),
+        make_handler=lambda partition: Storer(partition, database, metrics, watched_lanes(table, settings, partition)),
         batch_entries=BATCH_ENTRIES,
-        linger_s=linger_s,
+        linger_s=settings.batch_write_interval,
         urgent=(keys.HISTORY_REQUESTS,),
     )

@@ -87,7 +87,7 @@ class AlphaVantage:
         """See Vendor."""
         return ()
 
-    def read_token(self, reply: Reply) -> str | None:
+    def read_token(self, reply: Reply) -> str | None:  # noqa: ARG002  # part of the protocol
         """See Vendor."""
         return None
 

@@ -13,8 +13,8 @@ from common.messages import RawBar, RawQuote
 
 _DETAIL_CHARS = 300
 _SECRET_PARAMS = frozenset({"apikey", "crumb"})
-_ECHOED_KEY = re.compile(r"(?i)(api[ _-]?key(?: as|[=:])? *)([A-Z0-9_.-]{8,})")
-"""Vendors write the caller's key into their texts ("your API key as ..."), maybe not the key of this request."""
+_ECHOED_KEY = re.compile(r"""(?i)((?:api[ _-]?key|crumb)["']?(?: as |[ =:]*[=:])["' ]*)[^\s&"'<>]+""")
+"""Vendors write a caller's key into their texts ("your API key as ..."), maybe not the key of this request."""
 
 OF_THE_SYMBOL = frozenset({Verdict.UNKNOWN_SYMBOL, Verdict.NOT_ENTITLED, Verdict.NO_DATA})
 

@@ -51,7 +51,10 @@ class Request:
     credits: int = 1
     """What it costs of the vendor's quota."""
     host: str = ""
-    """Another base URL's name in Vendor.hosts; empty is the main one."""
+    """Another base URL's name in Vendor.hosts; empty is the main one.
+
+    Where one URL stands in for all of the vendor's hosts, this name follows it as a path segment (".../cookie/").
+    """
     span: tuple[int, int] | None = None
     """Of a history request: only bars that open in [from_ms, to_ms) are read from its reply."""
 

@@ -5,8 +5,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
-Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
-JsonObject: TypeAlias = "dict[str, Json]"
+Json: TypeAlias = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
+JsonObject: TypeAlias = dict[str, Json]
 
 
 def read_object(body: bytes) -> JsonObject | None:

@@ -29,7 +29,7 @@ def number(value: Json) -> Number:
             return "object"
 
 
-def _from_numeric(value: int | float) -> float | str:
+def _from_numeric(value: float) -> float | str:
     try:
         converted = float(value)
     except OverflowError:

@@ -21,7 +21,8 @@ _RANGES = {"1s": "1/second", "1m": "1/minute", "5m": "5/minute", "15m": "15/minu
 _MOST_BASE_BARS = "50000"
 _ERRORS = frozenset({"ERROR", "NOT_FOUND", "NOT_AUTHORIZED"})
 """Of `status`. The good ones are many: OK, DELAYED, success, ... and none at all."""
-_NEXT_PATH = re.compile(r"/v2/aggs/ticker/[A-Za-z0-9:%/_-]+(\.[A-Za-z0-9:%/_-]+)*")
+_NEXT_PATH = re.compile(r"/v2/aggs/ticker/[A-Za-z0-9:%/_-]+(\.[A-Za-z0-9:%/_-]+)*$")
+"""The end of a next page's path: before it may stand what a proxy puts there."""
 
 
 class Polygon:
@@ -87,7 +88,7 @@ class Polygon:
         """See Vendor."""
         return ()
 
-    def read_token(self, reply: Reply) -> str | None:
+    def read_token(self, reply: Reply) -> str | None:  # noqa: ARG002  # part of the protocol
         """See Vendor."""
         return None
 
@@ -179,6 +180,7 @@ def _rest(request: Request, next_url: str) -> Request | None:
         params = tuple((name, value) for name, value in parse_qsl(url.query) if name.lower() != "apikey")
     except ValueError:
         return None
-    if not _NEXT_PATH.fullmatch(url.path) or (url.path, params) == (request.path, request.params):
+    path = _NEXT_PATH.search(url.path)
+    if path is None or (path[0], params) == (request.path, request.params):
         return None
-    return replace(request, path=url.path, params=params)
+    return replace(request, path=path[0], params=params)

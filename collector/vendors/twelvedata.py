@@ -71,7 +71,7 @@ class TwelveData:
         """See Vendor."""
         return ()
 
-    def read_token(self, reply: Reply) -> str | None:
+    def read_token(self, reply: Reply) -> str | None:  # noqa: ARG002  # part of the protocol
         """See Vendor."""
         return None
 

@@ -4,11 +4,13 @@ TA-Lib's own stream handles do the mathematics: `update` and `peek` equal its ba
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
+from operator import itemgetter
 from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from talib import InsufficientHistory, stream
+from talib import InsufficientHistory, stream  # type: ignore[attr-defined]  # the first: missing in TA-Lib's stubs
 
 from common.indicators.plan import Column, Indicator
 from common.indicators.vwap import VWAP, Vwap
@@ -37,36 +39,35 @@ class Running(Protocol):
     def copy(self) -> "Running": ...
 
 
-_OWN: dict[str, Callable[..., Running]] = {VWAP: cast(Callable[..., Running], Vwap)}
+_OWN: dict[str, Callable[..., Running]] = {VWAP: cast(Callable[..., Running], Vwap.over)}
 _PLACE: dict[Column, int] = {"open": 0, "high": 1, "low": 2, "close": 3, "volume": 4}
 
 
 class Handle:
     """One indicator at one moment: its value after the last bar it was given. Values are in the order of its names."""
 
-    __slots__ = ("_places", "_running", "_single")
+    __slots__ = ("_pick", "_places", "_running")
 
     def __init__(self, running: Running, places: tuple[int, ...]) -> None:
         self._running = running
         self._places = places
-        self._single = places[0] if len(places) == 1 else -1
+        self._pick = _picker(places)
 
     @property
     def value(self) -> tuple[float, ...]:
         """The values after the last bar."""
-        return _as_tuple(self._running.value)
+        value = self._running.value
+        return value if isinstance(value, tuple) else (value,)
 
     def update(self, bar: Candle) -> tuple[float, ...]:
         """Take the next closed bar in and return the new values."""
-        if self._single >= 0:
-            return _as_tuple(self._running.update(bar[self._single]))
-        return _as_tuple(self._running.update(*[bar[place] for place in self._places]))
+        value = self._running.update(*self._pick(bar))
+        return value if isinstance(value, tuple) else (value,)
 
     def peek(self, bar: Candle) -> tuple[float, ...]:
         """Return what update() would give, and change nothing."""
-        if self._single >= 0:
-            return _as_tuple(self._running.peek(bar[self._single]))
-        return _as_tuple(self._running.peek(*[bar[place] for place in self._places]))
+        value = self._running.peek(*self._pick(bar))
+        return value if isinstance(value, tuple) else (value,)
 
     def copy(self) -> "Handle":
         """Return an independent handle in the same state."""
@@ -85,5 +86,10 @@ def open_handle(indicator: Indicator, history: Columns) -> Handle | None:
     return Handle(running, tuple(_PLACE[name] for name in indicator.inputs))
 
 
-def _as_tuple(value: float | tuple[float, ...]) -> tuple[float, ...]:
-    return value if type(value) is tuple else (cast(float, value),)
+@cache
+def _picker(places: tuple[int, ...]) -> Callable[[Candle], tuple[float, ...]]:
+    """Return what takes an indicator's inputs out of a bar."""
+    if len(places) > 1:
+        return cast(Callable[[Candle], tuple[float, ...]], itemgetter(*places))
+    start = places[0]
+    return cast(Callable[[Candle], tuple[float, ...]], itemgetter(slice(start, start + 1)))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from typing import Literal
 
 from talib import abstract
@@ -32,17 +32,17 @@ class Indicator:
     """What differs from TA-Lib's defaults."""
     memory: Memory = "window"
 
-    @property
+    @cached_property
     def needs_volume(self) -> bool:
         """Whether it means nothing without volume."""
         return "volume" in self.inputs
 
-    @property
+    @cached_property
     def lookback(self) -> int:
         """Bars before the first one that has a value."""
         return _lookback(self.function, self.params)
 
-    @property
+    @cached_property
     def settle_bars(self) -> int:
         """Bars after which its value can be relied on."""
         return max(self.lookback * CONVERGENCE, self.lookback + 1) if self.memory == "recursive" else self.lookback + 1
@@ -56,7 +56,7 @@ PLAN: tuple[Indicator, ...] = (
     Indicator(("rsi_14",), "RSI", ("close",), (("timeperiod", 14),), "recursive"),
     *(_ema(period) for period in (9, 20, 50, 200)),
     Indicator(
-        ("bollinger_upper_20", "bollinger_middle_20", "bollinger_lower_20"),
+        ("bollinger_upper", "bollinger_middle", "bollinger_lower"),
         "BBANDS",
         ("close",),
         (("timeperiod", 20), ("nbdevup", 2.0), ("nbdevdn", 2.0)),
@@ -71,7 +71,7 @@ PLAN: tuple[Indicator, ...] = (
     ),
     Indicator(("vwap",), VWAP, ("high", "low", "close", "volume"), memory="session"),
     Indicator(("volume_sma_20",), "SMA", ("volume",), (("timeperiod", 20),)),
-    Indicator(("momentum_10",), "MOM", ("close",), (("timeperiod", 10),)),
+    Indicator(("momentum",), "MOM", ("close",), (("timeperiod", 10),)),
     Indicator(("roc_10",), "ROC", ("close",), (("timeperiod", 10),)),
 )
 
@@ -86,11 +86,10 @@ def longest_lookback(plan: Sequence[Indicator]) -> int:
     return max(indicator.lookback for indicator in plan)
 
 
-@cache
 def _lookback(function: str, params: tuple[tuple[str, float], ...]) -> int:
     if function == VWAP:
         return 0
-    described = abstract.Function(function)
+    described = abstract.Function(function)  # type: ignore[attr-defined]  # missing in TA-Lib's stubs
     if params:
         described.parameters = dict(params)
     return int(described.lookback)

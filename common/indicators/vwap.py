@@ -18,13 +18,16 @@ class Vwap:
 
     __slots__ = ("_paid", "_volume", "value")
 
-    def __init__(self, high: F64, low: F64, close: F64, volume: F64) -> None:
-        """All oldest first, of one length, at least one bar."""
+    def __init__(self, paid: float, volume: float) -> None:
+        self._paid, self._volume = paid, volume
+        self.value = _ratio(paid, volume)
+
+    @classmethod
+    def over(cls, high: F64, low: F64, close: F64, volume: F64) -> "Vwap":
+        """Open it over a history: all oldest first, of one length, at least one bar."""
         paid = (high + low + close) / 3.0 * volume
         # accumulate adds one by one; np.sum adds in pairs and would differ in the last bit from update().
-        self._paid = float(np.add.accumulate(paid)[-1])
-        self._volume = float(np.add.accumulate(volume)[-1])
-        self.value = _ratio(self._paid, self._volume)
+        return cls(float(np.add.accumulate(paid)[-1]), float(np.add.accumulate(volume)[-1]))
 
     def update(self, high: float, low: float, close: float, volume: float) -> float:
         """Take the next bar in and return the new value."""
@@ -39,9 +42,7 @@ class Vwap:
 
     def copy(self) -> "Vwap":
         """Return an independent one in the same state."""
-        twin = Vwap.__new__(Vwap)
-        twin._paid, twin._volume, twin.value = self._paid, self._volume, self.value
-        return twin
+        return Vwap(self._paid, self._volume)
 
 
 def _ratio(paid: float, volume: float) -> float:

@@ -163,3 +163,28 @@ CREATE TABLE stream_positions (
     last_id     TEXT GENERATED ALWAYS AS (last_ms || '-' || last_seq) VIRTUAL,
     PRIMARY KEY (partition, stream)
 ) WITHOUT ROWID;
+
+-- The gap ledger: bars that were to be expected and did not come. What has no row here is there, or its market was closed.
+CREATE TABLE gaps (
+    symbol          TEXT    NOT NULL,
+    source_class    TEXT    NOT NULL,
+    timeframe       TEXT    NOT NULL,
+    from_ms         INTEGER NOT NULL,
+    to_ms           INTEGER NOT NULL,
+    state           TEXT    NOT NULL CHECK (state IN ('missing', 'repaired', 'no_trade', 'unreachable')),
+    attempts        INTEGER NOT NULL,
+    found_ms        INTEGER NOT NULL,
+    next_attempt_ms INTEGER,
+    PRIMARY KEY (symbol, source_class, timeframe, from_ms)
+) WITHOUT ROWID;
+
+CREATE INDEX gaps_missing ON gaps (symbol, source_class, timeframe, from_ms) WHERE state = 'missing';
+
+-- Up to where the ledger has looked at a lane.
+CREATE TABLE gap_checks (
+    symbol       TEXT    NOT NULL,
+    source_class TEXT    NOT NULL,
+    timeframe    TEXT    NOT NULL,
+    checked_ms   INTEGER NOT NULL,
+    PRIMARY KEY (symbol, source_class, timeframe)
+) WITHOUT ROWID;

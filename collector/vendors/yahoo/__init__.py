@@ -34,7 +34,12 @@ class Yahoo:
         return quote.read(request, reply)
 
     def history(
-        self, ask: Ask, timeframe: Timeframe, from_ms: int, to_ms: int, credentials: Credentials
+        self,
+        ask: Ask,
+        timeframe: Timeframe,
+        from_ms: int,
+        to_ms: int,
+        credentials: Credentials,  # noqa: ARG002  # part of the protocol
     ) -> tuple[Request, ...]:
         """See Vendor."""
         return chart.requests(ask, timeframe, from_ms, to_ms)

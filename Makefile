@@ -1,0 +1,103 @@
+# Every target sets itself up: the first one that needs it makes .venv from the lock files, the others find it.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+PY := $(VENV)/bin/python
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+PIP = $(PY) -m pip install --quiet --disable-pip-version-check
+PACKAGES := collector validator storer features api common simulator deploy bench
+
+# Options of the demo, as in: make demo SPEED=60 DATA="gold.csv.gz silver.csv.gz" LIMITS=real INTERVAL=0.5
+DATA ?=
+SPEED ?=
+LIMITS ?=
+INTERVAL ?=
+START ?=
+SEED ?=
+# 1: the demo, 0: live; empty: whichever runs
+DEMO ?=
+# Words for supervisorctl or Redis, as one line; through the environment, so that no shell touches a * or >
+CMD ?=
+export CMD
+TESTS ?= tests
+PYTEST_OPTIONS ?=
+
+DEMO_OPTIONS = $(if $(DATA),--data "$(DATA)") $(if $(SPEED),--speed $(SPEED)) $(if $(LIMITS),--limits $(LIMITS)) \
+	$(if $(INTERVAL),--interval $(INTERVAL)) $(if $(START),--start "$(START)") $(if $(SEED),--seed $(SEED))
+WHICH = $(if $(DEMO),--demo $(DEMO))
+
+help: ## show the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(RUNTIME) ## play against simulated vendors until Ctrl-C (DATA= SPEED= LIMITS= INTERVAL= START= SEED=)
+	@$(PY) -m deploy.launch demo $(DEMO_OPTIONS)
+
+run: $(RUNTIME) ## run against the real vendors until Ctrl-C (settings: .env)
+	@$(PY) -m deploy.launch run
+
+start: $(RUNTIME) ## the same as run, in the background
+	@$(PY) -m deploy.launch start
+
+start-demo: $(RUNTIME) ## the same as demo, in the background
+	@$(PY) -m deploy.launch start-demo $(DEMO_OPTIONS)
+
+stop: $(RUNTIME) ## stop what runs in the background (DEMO=1 or DEMO=0 if both do)
+	@$(PY) -m deploy.launch stop $(WHICH)
+
+status: $(RUNTIME) ## what runs, and how it is
+	@$(PY) -m deploy.launch status $(WHICH)
+
+logs: $(RUNTIME) ## follow all logs until Ctrl-C
+	@$(PY) -m deploy.launch logs $(WHICH)
+
+ctl: $(RUNTIME) ## talk to supervisord, as in: make ctl CMD='restart validator'
+	@$(PY) -m deploy.launch ctl $(WHICH) --line "$$CMD"
+
+redis: $(RUNTIME) ## ask Redis, as in: make redis CMD='XINFO GROUPS {0}:raw'
+	@$(PY) -m deploy.redis_cli $(WHICH) --line "$$CMD"
+
+test: $(DEV) ## run all tests, with coverage (TESTS=tests/common for a part)
+	@$(PY) -m pytest $(TESTS) $(PYTEST_OPTIONS)
+
+lint: $(DEV) ## check style, format, types and import rules
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+format: $(DEV) ## put the code into the project's format
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+
+bench: $(DEV) ## measure, side by side with peers (CMD=name for one)
+	@$(PY) -m bench $(CMD)
+
+lock: $(DEV) ## choose the newest versions anew and write the lock files (needs network)
+	$(PY) -m deploy.lock
+
+clean: ## delete what can be made again: .venv, caches, the demo's data
+	rm -rf $(VENV) build *.egg-info data-demo .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are written last, so that a set-up that was cut off begins anew. A newer lock file makes .venv anew, too.
+$(RUNTIME): requirements.lock
+	@echo "setting up $(VENV) (once; a minute or so) ..."
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then chosen=$$python; break; fi; \
+	done; \
+	if [ -z "$$chosen" ]; then \
+		echo "expected Python 3.11 or newer as python3, found $$(python3 --version 2>&1); or set PYTHON=/path/to/python" >&2; exit 1; \
+	fi; \
+	"$$chosen" -m venv --clear $(VENV) || { echo "python's venv module is needed; on Debian: apt install python3-venv" >&2; exit 1; }
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUNTIME)
+	@echo "adding the tools for tests and checks ..."
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.PHONY: help demo run start start-demo stop status logs ctl redis test lint format bench lock clean

@@ -1,0 +1,69 @@
+"""Run the api: python -m api."""
+
+import signal
+from types import FrameType
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+
+from api.app import create_app
+from api.context import STAGE, make_context
+from api.protocol import GuardedProtocol
+from common.errors import Fatal
+from common.logs import configure_logging
+from common.settings import Settings, load_settings
+
+log = structlog.get_logger()
+
+KEEP_ALIVE_S = 15  # above a client's polling interval, so that it keeps its connection
+SHUTDOWN_WITHIN_S = 3
+
+
+def server(app: Starlette, settings: Settings) -> uvicorn.Server:
+    """Return the server for this app. Headers that say nothing are left out: some clients send them back to us."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.api_host,
+            port=settings.api_port,
+            http=GuardedProtocol,
+            loop="uvloop",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=SHUTDOWN_WITHIN_S,
+        )
+    )
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    try:
+        settings = load_settings(STAGE)
+        configure_logging(STAGE, settings)
+        context = make_context(settings)
+    except Fatal as e:
+        log.critical("api.fatal", error=str(e))
+        raise SystemExit(1) from e
+    log.info("api.starting", host=settings.api_host, port=settings.api_port, simulated=settings.simulated)
+    app = create_app(context)
+    # uvicorn has its own handler while it serves, and raises the signal again when it has finished.
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        server(app, settings).run()
+    finally:
+        if app.state.broken:
+            raise SystemExit(1)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    main()

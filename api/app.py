@@ -1,0 +1,130 @@
+"""The app: its routes, its errors and what runs beside it."""
+
+import asyncio
+import gc
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api import background, bars, features, health, listing, posts, signals
+from api.context import Context
+from api.errors import ApiError, ascii_response, json_response
+from api.guard import Guard
+from api.redis_pool import RedisAway
+
+log = structlog.get_logger()
+
+OPENAPI = Path(__file__).with_name("openapi.json")
+
+
+def routes() -> list[Route]:
+    """Return every route; api/openapi.json describes the same ones, and a test compares them."""
+    return [
+        Route("/", get_index, methods=["GET"]),
+        Route("/health", health.get_health, methods=["GET"]),
+        Route("/livez", health.get_livez, methods=["GET"]),
+        Route("/readyz", health.get_readyz, methods=["GET"]),
+        Route("/metrics", health.get_metrics, methods=["GET"]),
+        Route("/metrics/json", health.get_metrics_json, methods=["GET"]),
+        Route("/openapi.json", get_openapi, methods=["GET"]),
+        Route("/api/signals", signals.get_signals, methods=["GET"]),
+        Route("/api/bars/{symbol}", bars.get_bars, methods=["GET"]),
+        Route("/api/features/{symbol}", features.get_features, methods=["GET"]),
+        Route("/api/sources", listing.get_sources, methods=["GET"]),
+        Route("/api/symbols", listing.get_symbols, methods=["GET"]),
+        Route("/api/positions", listing.get_positions, methods=["GET"]),
+        Route("/api/executions", posts.post_execution, methods=["POST"]),
+        Route("/api/executions/close", posts.post_close, methods=["POST"]),
+        Route("/api/events", posts.post_event, methods=["POST"]),
+    ]
+
+
+def create_app(context: Context) -> Starlette:
+    """Return the app over these parts. Its lifespan runs what the api does beside answering."""
+    known = routes()
+    app = Starlette(
+        routes=known,
+        exception_handlers={
+            ApiError: _refused, RedisAway: _redis_away, HTTPException: _http_error, Exception: _our_bug,
+        },
+        lifespan=_lifespan,
+    )  # fmt: skip
+    app.router.redirect_slashes = False  # a redirect is not 200, and clients here take nothing else
+    app.state.context = context
+    app.state.broken = False
+    app.add_middleware(Guard, context=context, routes=frozenset(route.path for route in known))
+    return app
+
+
+async def get_index(request: Request) -> Response:
+    """Answer with who this is and what may be asked."""
+    paths = [f"{'/'.join(sorted((route.methods or set()) - {'HEAD'}))} {route.path}" for route in routes()]
+    return json_response({"service": health.service(), "routes": paths})
+
+
+async def get_openapi(request: Request) -> Response:
+    """Answer with the description of this api."""
+    return ascii_response(_document())
+
+
+def _document() -> bytes:
+    return OPENAPI.read_bytes()
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    context: Context = app.state.context
+    gc.collect()
+    gc.freeze()  # the imports' objects are never garbage: not looking at them again takes the pauses out
+    task = asyncio.create_task(background.run(context))
+    stop = partial(_stop_process, app)
+    task.add_done_callback(stop)
+    yield
+    task.remove_done_callback(stop)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await context.pool.close()
+    context.journal.close()
+
+
+def _stop_process(app: Starlette, task: "asyncio.Task[None]") -> None:
+    """End the process when its background work has broken: a supervisor starts it again."""
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    log.critical("background.broken", exc_info=error)
+    app.state.broken = True
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return error.response()
+
+
+async def _redis_away(request: Request, error: Exception) -> Response:
+    return ApiError(503, "redis_away", "the current state can't be read", "Redis answers", str(error)).response()
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    codes = {404: "unknown_path", 405: "method_not_allowed"}
+    expected = "one of the paths that / lists" if error.status_code == 404 else ""
+    code = codes.get(error.status_code, "http_error")
+    found = f"{request.method} {request.url.path}"
+    response = ApiError(error.status_code, code, error.detail, expected, found).response()
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _our_bug(request: Request, error: Exception) -> Response:
+    log.error("request.failed", path=request.url.path, exc_info=error)
+    return ApiError(500, "internal_error", "an error of this server; it is in its log").response()

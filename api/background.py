@@ -1,0 +1,126 @@
+"""What the api does beside answering: heartbeat, sending reports on, watching positions, trimming its streams."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import structlog
+
+from api.context import STAGE, Context
+from api.figures import total
+from api.watch import Watch
+from common import keys
+from common.clock import monotonic_s
+from common.errors import Retryable
+from common.heartbeat import Heartbeat
+from common.housekeeping import trim
+from common.redis_link import Command, open_link
+from common.settings import Settings
+
+log = structlog.get_logger()
+
+TICK_S = 1.0
+TRIM_EVERY_S = 10.0
+EQUITY_EVERY_MS = 60_000
+STREAMS = (keys.EXECUTIONS, keys.EVENTS)
+
+
+async def run(context: Context) -> None:
+    """Do all of it until cancelled. What fails is tried again; nothing here stops the answers."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_every(TICK_S, "heartbeat", _Beat(context).beat))
+        group.create_task(_every(0.0, "publisher", _Sender(context).send))
+        group.create_task(_every(TICK_S, "positions", partial(Watch().look, context)))
+        group.create_task(_every(TICK_S, "equity", _EquityObserver(context).observe))
+        group.create_task(_every(TRIM_EVERY_S, "housekeeping", partial(keep_house, context)))
+
+
+class _Beat:
+    """Writes this process's heartbeat, and notes how fast data comes in."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._waiting: list[Command] = []
+        self._heartbeat = Heartbeat(self._keep, STAGE, context.instance, context.metrics)
+
+    async def beat(self) -> None:
+        context = self._context
+        self._waiting.clear()
+        status, message = ("ok", "") if context.publisher.delivered else ("degraded", "reports are not sent on yet")
+        if self._heartbeat.beat(context.wall_ms(), status, message):
+            await context.pool.exchange(self._waiting)
+        snapshots = [pulse.metrics for pulse in await context.board.pulses()]
+        context.rate.note(context.wall_ms(), total(snapshots, "md_data_points_total"))
+
+    def _keep(self, key: str, value: bytes) -> None:
+        self._waiting.append(("SET", key, value))
+
+
+async def keep_house(context: Context) -> None:
+    """Forget old reports, and trim the streams that the api writes."""
+    await context.ledger.forget(context.wall_ms())
+    await asyncio.to_thread(_trim, context.settings)
+
+
+def _trim(settings: Settings) -> None:
+    link = open_link(settings)
+    try:
+        for partition in range(settings.stream_partitions):
+            trim(link, STREAMS, partition)
+    finally:
+        link.close()
+
+
+class _Sender:
+    """Publishes as soon as something arrives, and looks each second whether Redis was away."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def send(self) -> None:
+        arrived = self._context.ledger.arrived
+        try:
+            async with asyncio.timeout(TICK_S):
+                await arrived.wait()
+        except TimeoutError:
+            pass
+        arrived.clear()
+        try:
+            await self._context.publisher.publish()
+        except Retryable:
+            arrived.set()
+            raise
+
+
+async def _every(seconds: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Call `work` at this interval. A failure is logged once until it works again."""
+    failing = False
+    while True:
+        started_s = monotonic_s()
+        try:
+            await work()
+            failing = False
+        except Retryable as e:
+            if not failing:
+                log.warning("background.waiting", task=name, error=str(e))
+            failing = True
+            await asyncio.sleep(TICK_S / 4)
+        await asyncio.sleep(max(0.0, seconds - (monotonic_s() - started_s)))
+
+
+class _EquityObserver:
+    """Records the equity that polls carry, when it has changed, at most once a minute."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._last: tuple[int, float] | None = None
+
+    async def observe(self) -> None:
+        equity, wall_ms = self._context.sightings.equity, self._context.wall_ms()
+        if equity is None:
+            return
+        if self._last is not None and (self._last[1] == equity or wall_ms - self._last[0] < EQUITY_EVERY_MS):
+            return
+        pipeline = await self._context.state.read()
+        await self._context.ledger.observe_equity(equity, pipeline.now(wall_ms).stream_ms or wall_ms, wall_ms)
+        self._last = (wall_ms, equity)

@@ -1,0 +1,138 @@
+"""GET /api/bars/{symbol}: the newest final bars, from the cache where it is long enough, else from SQLite too."""
+
+import asyncio
+from typing import cast
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import Context, context_of
+from api.errors import away, json_response
+from api.judgement import data_age_ms
+from api.params import symbol_of, timeframe_of, truth, whole
+from api.times import iso
+from common import keys
+from common.bars import to_bars
+from common.errors import Retryable
+from common.features import FeatureSet
+from common.messages import Bar, Timeframe
+from common.symbols import Symbol
+
+DEFAULT_LIMIT = 100
+
+
+class BarRow(Struct, frozen=True):
+    """One bar as it is served. `time`: when it opened, UTC epoch milliseconds."""
+
+    time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    volume_kind: str
+    ticks: int
+    source: str
+    origin: str
+    complete: bool
+
+
+class BarsReply(Struct, frozen=True):
+    """The whole reply."""
+
+    symbol: str
+    broker: str
+    timeframe: str
+    source_class: str
+    count: int
+    bars: list[BarRow]
+    served_from: str
+    """cache, sqlite, or cache+sqlite."""
+    forming: dict[str, float] | None
+    """The bar that is being built, where it was asked for and there is one; it is not final."""
+    data_age_ms: int | None
+    timestamp: str
+    simulated: bool
+
+
+async def get_bars(request: Request) -> Response:
+    """Answer with bars, oldest first."""
+    context, query = context_of(request), request.query_params
+    symbol = symbol_of(request.path_params["symbol"], context.table)
+    timeframe = cast(Timeframe, timeframe_of(query, context.settings.timeframes))
+    limit = whole(query, "limit", DEFAULT_LIMIT, context.settings.max_bars_cache)
+    wants_forming = truth(query, "forming")
+    bars, served_from = await _bars(context, symbol, timeframe, limit)
+    wall_ms = context.wall_ms()
+    pipeline = await context.state.read()
+    state = pipeline.symbols[symbol.name]
+    reply = BarsReply(
+        symbol=symbol.name,
+        broker=symbol.broker,
+        timeframe=timeframe,
+        source_class=symbol.series,
+        count=len(bars),
+        bars=[_row(bar) for bar in bars],
+        served_from=served_from,
+        forming=await _forming(context, symbol, timeframe) if wants_forming else None,
+        data_age_ms=data_age_ms(state, pipeline.now(wall_ms, state.partition)),
+        timestamp=iso(wall_ms),
+        simulated=context.settings.simulated,
+    )
+    return json_response(reply)
+
+
+async def _bars(context: Context, symbol: Symbol, timeframe: Timeframe, limit: int) -> tuple[list[Bar], str]:
+    cached = await cached_bars(context, symbol, timeframe, limit)
+    if len(cached) >= limit:
+        context.metrics.count("md_cache_hits_total")
+        return cached, "cache"
+    context.metrics.count("md_cache_misses_total")
+    before_ms = cached[0].open_ms if cached else 2**62
+    try:
+        older = await asyncio.to_thread(
+            context.history.bars, symbol.name, symbol.series, timeframe, before_ms, limit - len(cached)
+        )
+    except Retryable as e:
+        if not cached:
+            raise away("history_away", "no bars in the cache, and the history can't be read", str(e)) from e
+        return cached, "cache"
+    return [*older, *cached], "cache+sqlite" if cached else "sqlite"
+
+
+async def cached_bars(context: Context, symbol: Symbol, timeframe: Timeframe, count: int) -> list[Bar]:
+    """Return the newest `count` bars of the cache, oldest first. RedisAway if Redis can't say."""
+    key = keys.bar_cache(symbol.partition(context.settings.stream_partitions), symbol.name, timeframe)
+    reply = (await context.pool.exchange([("LRANGE", key, -count, -1)]))[0]
+    return to_bars(cast(list[bytes], reply), symbol.name, timeframe, symbol.series) if isinstance(reply, list) else []
+
+
+async def _forming(context: Context, symbol: Symbol, timeframe: str) -> dict[str, float] | None:
+    features = await read_features(context, symbol, timeframe)
+    forming = None if features is None else features.forming
+    if forming is None:
+        return None
+    return {
+        "time": forming.open_ms,
+        "open": forming.open,
+        "high": forming.high,
+        "low": forming.low,
+        "close": forming.close,
+        "volume": forming.volume,
+        "ticks": forming.ticks,
+    }
+
+
+async def read_features(context: Context, symbol: Symbol, timeframe: str) -> FeatureSet | None:
+    """Return what the engine says of one lane; None if it never said anything. RedisAway if Redis can't say."""
+    key = keys.feature_values(symbol.partition(context.settings.stream_partitions), symbol.name, timeframe)
+    reply = (await context.pool.exchange([("GET", key)]))[0]
+    return context.decoder.decode(FeatureSet, key, reply)
+
+
+def _row(bar: Bar) -> BarRow:
+    return BarRow(
+        bar.open_ms, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.volume_kind, bar.ticks, bar.source,
+        bar.origin, bar.complete,
+    )  # fmt: skip

@@ -1,0 +1,102 @@
+"""What the routes work with: made once per process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from starlette.requests import Request
+
+from api.board import LOOK_AROUND_S, Board
+from api.figures import Rate
+from api.journal import Journal
+from api.ledger import Ledger
+from api.publisher import Publisher
+from api.redis_pool import RedisPool, open_pool
+from api.state import Decoder, StateReader
+from common import clock
+from common.history import History
+from common.metrics import Metrics
+from common.settings import Settings
+from common.symbols import SymbolTable, load_symbols
+
+STAGE = "api"
+
+
+@dataclass
+class Sightings:
+    """When clients were last heard of, in real time. None: never."""
+
+    report_wall_ms: int | None = None
+    poll_wall_ms: int | None = None
+    equity: float | None = None
+    """As the last poll gave it."""
+
+    @property
+    def last_wall_ms(self) -> int | None:
+        """The newest of all."""
+        return max((at for at in (self.report_wall_ms, self.poll_wall_ms) if at is not None), default=None)
+
+
+@dataclass(frozen=True)
+class Context:
+    """The api's parts."""
+
+    settings: Settings
+    table: SymbolTable
+    pool: RedisPool
+    state: StateReader
+    decoder: Decoder
+    board: Board
+    history: History
+    journal: Journal
+    ledger: Ledger
+    publisher: Publisher
+    metrics: Metrics
+    started_s: float
+    """Monotonic."""
+    wall_ms: Callable[[], int] = clock.wall_ms
+    sightings: Sightings = field(default_factory=Sightings)
+    rate: Rate = field(default_factory=Rate)
+    """Of the data points collected."""
+
+    @property
+    def instance(self) -> str:
+        """This process's stable name."""
+        return self.settings.instance or STAGE
+
+    @property
+    def uptime_s(self) -> float:
+        """How long this process has been up."""
+        return round(clock.monotonic_s() - self.started_s, 3)
+
+
+def make_context(
+    settings: Settings, wall_ms: Callable[[], int] = clock.wall_ms, look_around_s: float = LOOK_AROUND_S
+) -> Context:
+    """Return the parts for these settings, with the journal taken up. Fatal if the journal or the table is wrong."""
+    table = load_symbols(settings.symbols, settings.symbols_file)
+    pool = open_pool(settings)
+    journal = Journal(settings.state_dir)
+    ledger = Ledger(journal, table, settings.stream_partitions)
+    sightings = Sightings(report_wall_ms=ledger.restore())
+    return Context(
+        settings=settings,
+        table=table,
+        pool=pool,
+        state=StateReader(pool, settings, table),
+        decoder=Decoder(),
+        board=Board(pool, table, look_around_s),
+        history=History(settings.database_path),
+        journal=journal,
+        ledger=ledger,
+        publisher=Publisher(pool, ledger, settings.stream_partitions),
+        metrics=Metrics(STAGE),
+        started_s=clock.monotonic_s(),
+        wall_ms=wall_ms,
+        sightings=sightings,
+    )
+
+
+def context_of(request: Request) -> Context:
+    """Return the context of the app that serves this request."""
+    return cast(Context, request.app.state.context)

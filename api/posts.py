@@ -1,0 +1,55 @@
+"""The three POST routes: always 200 when a report is kept, also for one that was known."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.body import first_object
+from api.context import Context, context_of
+from api.errors import json_response
+from api.ledger import Receipt
+from api.redis_pool import RedisAway
+
+
+async def post_execution(request: Request) -> Response:
+    """Keep the report of a fill."""
+    context, body = context_of(request), await first_object(request)
+    stream_ms, wall_ms = await _times(context)
+    return _answer(context, await context.ledger.fill(body, stream_ms, wall_ms), wall_ms)
+
+
+async def post_close(request: Request) -> Response:
+    """Keep the report of a close."""
+    context, body = context_of(request), await first_object(request)
+    stream_ms, wall_ms = await _times(context)
+    return _answer(context, await context.ledger.close(body, stream_ms, wall_ms), wall_ms)
+
+
+async def post_event(request: Request) -> Response:
+    """Keep another report."""
+    context, body = context_of(request), await first_object(request)
+    stream_ms, wall_ms = await _times(context)
+    return _answer(context, await context.ledger.event(body, stream_ms, wall_ms), wall_ms)
+
+
+async def _times(context: Context) -> tuple[int, int]:
+    """Return the stream's time and real time. A report is taken without Redis too: real time stands for both then."""
+    wall_ms = context.wall_ms()
+    try:
+        pipeline = await context.state.read()
+    except RedisAway:
+        pipeline = None
+    stream_ms = None if pipeline is None else pipeline.now(wall_ms).stream_ms
+    return (wall_ms if stream_ms is None else stream_ms), wall_ms
+
+
+def _answer(context: Context, receipt: Receipt, wall_ms: int) -> Response:
+    context.sightings.report_wall_ms = wall_ms
+    position = receipt.position
+    content: dict[str, object] = {"status": "ok", "id": receipt.id, "duplicate": receipt.duplicate}
+    if position is not None:
+        content |= {
+            "trade_id": position.trade_id,
+            "position": "open" if position.closing is None else "closed",
+            "signal_id": position.signal_id,
+        }
+    return json_response(content)

@@ -1,0 +1,46 @@
+"""GET /api/signals: the advice for one caller's equity, and why there is none where there is none."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import Context, context_of
+from api.errors import ascii_response
+from api.judgement import Advice, Question, Withheld, judge
+from api.params import equity_of, whole
+from api.reply import write_signals
+
+DEFAULT_LIMIT = 1  # the first client handles the first of several twice, and never the last
+LARGEST_LIMIT = 100
+
+
+async def get_signals(request: Request) -> Response:
+    """Answer with at most `limit` signals, the best first."""
+    context = context_of(request)
+    query = request.query_params
+    equity = equity_of(query, context.settings.default_equity)
+    limit = whole(query, "limit", DEFAULT_LIMIT, LARGEST_LIMIT)
+    wall_ms = context.wall_ms()
+    if "equity" in query:
+        context.sightings.poll_wall_ms, context.sightings.equity = wall_ms, equity
+    judged = await _judged(context, equity, wall_ms)
+    advice = sorted((item for item in judged if isinstance(item, Advice)), key=_worth, reverse=True)
+    withheld = [item for item in judged if isinstance(item, Withheld)]
+    for refused in withheld:
+        context.metrics.count("md_signal_withheld_total", reason=refused.reason)
+    for served in advice[:limit]:
+        context.ledger.remember_served(served.signal)
+    return ascii_response(write_signals(advice[:limit], withheld, wall_ms, equity, context.settings.simulated))
+
+
+async def _judged(context: Context, equity: float, wall_ms: int) -> list[Advice | Withheld]:
+    pipeline = await context.state.read()
+    # Asked after the read: a connection that the read found broken counts.
+    delivered = context.publisher.delivered
+    question = Question(
+        context.settings, context.table, pipeline, context.ledger.positions, wall_ms, equity, delivered
+    )
+    return [judge(question, state) for state in pipeline.symbols.values()]
+
+
+def _worth(advice: Advice) -> tuple[float, float]:
+    return advice.signal.quality, advice.signal.confidence

@@ -1,0 +1,81 @@
+"""One vendor as operators see it: its report, its breaker and its quota. Unknown is null."""
+
+from msgspec import to_builtins
+
+from api.times import iso
+from common.breaker_model import BreakerView
+from common.sources import Blocked, QuotaWindow, SourceReport
+
+REPORT_LIMIT_MS = 5_000  # a report older than this, in real time, says nothing of the source's health
+
+
+def source_view(
+    report: SourceReport | None, breaker: BreakerView, wall_ms: int, now_ms: int
+) -> dict[str, object]:
+    """Return one entry of `data_sources`. now_ms: the clock that the source's deadlines are in (the stream's)."""
+    view: dict[str, object] = {"breaker": breaker_view(breaker, now_ms)}
+    if report is None:
+        return _UNKNOWN | view
+    fresh = wall_ms - report.wall_ms <= REPORT_LIMIT_MS
+    return view | {
+        "configured": report.configured,
+        "total_calls": report.total_calls,
+        "success_calls": report.success_calls,
+        "failed_calls": report.failed_calls,
+        "success_rate": report.success_rate,
+        "latency_p95_ms": report.latency_p95_ms,
+        "latency_mean_ms": report.latency_mean_ms,
+        "is_healthy": report.is_healthy if fresh else None,
+        "last_error": report.last_error,
+        "plan": report.plan,
+        "blocked": _blocked(report.blocked),
+        "quota": {name: _quota(window) for name, window in report.quota.items()},
+        "symbols": to_builtins(report.symbols),
+        "report_age_ms": max(0, wall_ms - report.wall_ms),
+    }
+
+
+def breaker_view(breaker: BreakerView, now_ms: int) -> dict[str, object]:
+    """Return a breaker's state; a deadline that has passed is 0 seconds away."""
+    retry_ms = breaker.retry_at_ms
+    return {
+        "state": str(breaker.state),
+        "failures": breaker.failures,
+        "opened_at": None if breaker.opened_at_ms is None else iso(breaker.opened_at_ms),
+        "retry_in_seconds": None if retry_ms is None else max(0, retry_ms - now_ms) / 1000,
+        "last_error": breaker.last_error,
+    }
+
+
+_UNKNOWN: dict[str, object] = {
+    "configured": None,
+    "total_calls": None,
+    "success_calls": None,
+    "failed_calls": None,
+    "success_rate": None,
+    "latency_p95_ms": None,
+    "latency_mean_ms": None,
+    "is_healthy": None,
+    "last_error": "",
+    "plan": "",
+    "blocked": None,
+    "quota": {},
+    "symbols": {},
+    "report_age_ms": None,
+}
+
+
+def _quota(window: QuotaWindow) -> dict[str, object]:
+    resets_ms = window.resets_at_ms
+    return {
+        "limit": window.limit,
+        "used": window.used,
+        "remaining": window.remaining,
+        "resets_at": None if resets_ms is None else iso(resets_ms),
+    }
+
+
+def _blocked(blocked: Blocked | None) -> dict[str, object] | None:
+    if blocked is None:
+        return None
+    return {"reason": blocked.reason, "until": iso(blocked.until_ms), "detail": blocked.detail}

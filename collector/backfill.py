@@ -1,0 +1,198 @@
+"""Vendors' history on request: reads the `backfill` stream, asks within breaker and budget, publishes raw bars.
+
+It goes on beside the cycles and does not depend on their progress. A request that no source can serve now is answered
+at once, empty and with the reason: whoever asked decides when to ask again.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from collector.choose import SourceView
+from collector.plan import Turn, turn
+from collector.publish import STAGE, Publisher
+from collector.source import HISTORY, Source, read_views
+from collector.times import StreamTime
+from collector.vendors.base import Ask, HistoryReading, Request, Verdict
+from common.dead_letters import dead_letter
+from common.errors import Rejected
+from common.keys import BACKFILL, FIELD, RAW
+from common.messages import BackfillRequest, RawBar, RawBars, encode
+from common.metrics import Metrics
+from common.reader import GroupsLost, Reader, Undecodable
+from common.redis_link import Command, Link
+from common.stage import Entry
+from common.symbols import Listing, SymbolTable
+
+log = structlog.get_logger()
+
+CHUNK_BARS = 500
+PAGES = 50  # of one request: a vendor that always names a next page must not keep us for ever
+POLL_S = 0.1
+IN_HAND = 4  # requests read at once, per partition; they are served one by one
+
+
+@dataclass(frozen=True)
+class History:
+    """What the sources had for one request."""
+
+    bars: tuple[RawBar, ...] = ()
+    listing: Listing | None = None
+    detail: str = ""
+
+
+class Backfill:
+    """Serves the requests of all partitions of this process, one at a time in each."""
+
+    def __init__(
+        self, table: SymbolTable, sources: Mapping[str, Source], publisher: Publisher, link: Link, metrics: Metrics,
+        time: StreamTime, consumer: str,
+    ) -> None:  # fmt: skip
+        self._table, self._sources, self._publisher, self._link = table, sources, publisher, link
+        self._metrics, self._time = metrics, time
+        self._readers = {
+            p: Reader(link, fence, (BACKFILL,), p, STAGE, consumer) for p, fence in publisher.fences.items()
+        }
+
+    def open(self) -> None:
+        """Create the groups where there are none."""
+        for reader in self._readers.values():
+            reader.create_groups()
+
+    async def run(self) -> None:
+        """Serve requests until cancelled. What is pending of an earlier life comes first."""
+        await asyncio.gather(*[self._serve_partition(p) for p in self._readers])
+
+    async def _serve_partition(self, partition: int) -> None:
+        backlog_done = False
+        while True:
+            try:
+                count, backlog_done = await self._step(partition, backlog_done)
+            except GroupsLost as e:
+                log.warning("redis.groups_lost", error=str(e))
+                self._readers[partition].create_groups()
+                continue
+            if not count:
+                await asyncio.sleep(POLL_S)
+
+    async def _step(self, partition: int, backlog_done: bool) -> tuple[int, bool]:
+        reader = self._readers[partition]
+        read = reader.news(IN_HAND, 0) if backlog_done else reader.backlog(IN_HAND)
+        for poison in read.undecodable:
+            self._bury(partition, poison, Rejected("undecodable", poison.detail))
+        for stream, entry_id in read.vanished:
+            self._publisher.commit(partition, [("XACK", stream.key(partition), STAGE, entry_id)])
+        for entry in read.entries:
+            await self._serve(partition, entry)
+        count = len(read.entries) + len(read.undecodable) + len(read.vanished)
+        return count, backlog_done or count == 0
+
+    # -- one request -------------------------------------------------------------------------------
+
+    async def _serve(self, partition: int, entry: Entry) -> None:
+        request = entry.message
+        if not isinstance(request, BackfillRequest):
+            self._bury(partition, entry, Rejected("kind", f"expected backfill, found {type(request).__name__}"))
+            return
+        history = await self._history(request)
+        messages = self._messages(request, history)
+        commands: list[Command] = [("XADD", RAW.key(partition), "*", FIELD, encode(m)) for m in messages]
+        ack: Command = ("XACK", BACKFILL.key(partition), STAGE, entry.id)
+        self._publisher.commit(partition, [*commands, ack])
+        source = history.listing.vendor if history.listing else ""
+        self._metrics.count("md_backfills_total", source=source)
+        log.info(
+            "backfill.answered", id=request.id, symbol=request.symbol, timeframe=request.timeframe, source=source,
+            bars=len(history.bars), detail=history.detail,
+        )  # fmt: skip
+
+    def _bury(self, partition: int, poison: Entry | Undecodable, error: Rejected) -> None:
+        letter = dead_letter(partition, STAGE, poison, 1, error)
+        ack: Command = ("XACK", BACKFILL.key(partition), STAGE, poison.id)
+        self._publisher.commit(partition, [letter, ack])
+        log.error("entry.dead", stream=BACKFILL.name, entry=poison.id, reason=error.reason, detail=error.detail)
+
+    async def _history(self, request: BackfillRequest) -> History:
+        """Return the bars of the first source, by preference, that has any."""
+        symbol = self._table.symbols.get(request.symbol)
+        if symbol is None:
+            return History(detail=f"{request.symbol} is not in SYMBOLS")
+        listings = [x for x in symbol.sources if x.source_class == request.source_class]
+        reasons: list[str] = []
+        for listing in listings:
+            history = await self._from(listing, request)
+            if history.bars:
+                return history
+            reasons.append(f"{listing.vendor}: {history.detail}")
+        return History(detail="; ".join(reasons) or f"no source of class {request.source_class}")
+
+    async def _from(self, listing: Listing, request: BackfillRequest) -> History:
+        source = self._sources.get(listing.vendor)
+        if source is None:
+            return History(detail="no such source")
+        ask = Ask(request.symbol, listing.symbol, listing.source_class, listing.volume)
+        queue = list(source.fetcher.history_requests(ask, request.timeframe, request.from_ms, request.to_ms))
+        if not queue:
+            return History(detail=f"no history of {request.timeframe}")
+        bars: list[RawBar] = []
+        detail = ""
+        for _ in range(PAGES):
+            reading = await self._page(source, ask, queue.pop(0), request)
+            bars += reading.bars
+            if reading.next is not None:
+                queue.insert(0, reading.next)
+            if reading.verdict not in (Verdict.OK, Verdict.NO_DATA):
+                detail = f"{reading.verdict}: {reading.detail}"
+                break
+            if not queue:
+                detail = "" if bars else reading.detail or "no data"
+                break
+        else:
+            detail = f"not more than {PAGES} pages"
+        return History(_each_once(bars), listing, detail)
+
+    async def _page(self, source: Source, ask: Ask, page: Request, request: BackfillRequest) -> HistoryReading:
+        now_ms = self._time.now_ms()
+        why_not = _why_not(read_views({source.name: source}, self._link, now_ms)[source.name], ask.symbol, now_ms)
+        if why_not:
+            return HistoryReading(Verdict.RATE_LIMITED, detail=why_not)
+        admission = source.admit()
+        if not admission.allowed:
+            return HistoryReading(Verdict.OUTAGE, detail="breaker_open")
+        return await source.history(ask, page, request.timeframe, admission)
+
+    def _messages(self, request: BackfillRequest, history: History) -> list[RawBars]:
+        chunks = [history.bars[i : i + CHUNK_BARS] for i in range(0, len(history.bars), CHUNK_BARS)] or [()]
+        return [
+            RawBars(
+                request_id=request.id,
+                source=history.listing.vendor if history.listing else "",
+                source_class=request.source_class,
+                symbol=request.symbol,
+                timeframe=request.timeframe,
+                received_ms=self._time.now_ms(),
+                volume_kind=history.listing.volume if history.listing else "none",
+                bars=chunk,
+                final=n == len(chunks) - 1,
+                detail=history.detail,
+            )
+            for n, chunk in enumerate(chunks)
+        ]
+
+
+def _why_not(view: SourceView, symbol: str, now_ms: int) -> str:
+    """Return why a source can't give a symbol's history now; empty if it can. An even spread does not bind it."""
+    block = view.blocks.get(HISTORY + symbol)
+    if block is not None:
+        return block.verdict
+    if turn(view.quota, 0, now_ms) is Turn.EXHAUSTED:
+        return "quota_spent"
+    return view.why_not(symbol, now_ms)
+
+
+def _each_once(bars: Sequence[RawBar]) -> tuple[RawBar, ...]:
+    """Return the bars oldest first, each open time once: pages may overlap at their ends; the later page counts."""
+    by_open = {bar.open_ms: bar for bar in bars}
+    return tuple(by_open[open_ms] for open_ms in sorted(by_open))

@@ -1,0 +1,171 @@
+"""What the collector commits: one transaction per reply and per cycle in each partition, never the same quote twice.
+
+State hash of a partition (keys.state(p, "collector")): `cycle` and `now_ms` of the last committed cycle, and one
+`q:<source>:<symbol>` per quote published last. A quote equal to it is not published again, so that a cycle that is
+repeated after a crash publishes nothing twice.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from collector.events import Events
+from collector.source import Answer
+from common import keys
+from common.fence import Fence
+from common.keys import FIELD, RAW, SOURCE_EVENTS
+from common.messages import Clock, RawQuote, RawQuotes, encode
+from common.metrics import Metrics
+from common.redis_link import Command, Link, flat_pairs
+from common.sources import SymbolStatus, decode_status, encode_report
+from common.symbols import SymbolTable
+
+STAGE = "collector"
+
+
+@dataclass
+class _Committed:
+    """One partition's committed state, as this instance knows it."""
+
+    fence: Fence
+    cycle: int = 0
+    now_ms: int = 0
+    identities: dict[bytes, bytes] = field(default_factory=dict)
+
+
+class Publisher:
+    """The writing side of all partitions that this process serves."""
+
+    def __init__(
+        self, link: Link, table: SymbolTable, partitions: Sequence[int], of: int, events: Events, metrics: Metrics
+    ) -> None:
+        """partitions: those served here, of `of` in all. Source events go with the first of them."""
+        self._link, self._events, self._metrics = link, events, metrics
+        self._partition_of = {symbol.name: symbol.partition(of) for symbol in table.symbols.values()}
+        self.partitions = tuple(partitions)
+        self.fences = {p: Fence(link, p, STAGE) for p in partitions}
+        self._committed = {p: _Committed(self.fences[p]) for p in partitions}
+
+    # -- start -------------------------------------------------------------------------------------
+
+    def open(self) -> dict[str, SymbolStatus]:
+        """Take all partitions over and read what was committed. Returns the symbols' last statuses."""
+        statuses: dict[str, SymbolStatus] = {}
+        for p, fence in self.fences.items():
+            fence.take()
+            self._link.call("UNWATCH")  # an older watch of this connection would take our own new epoch for another's
+            state, status = (
+                flat_pairs(r)
+                for r in fence.read([("HGETALL", keys.state(p, STAGE)), ("HGETALL", keys.symbol_status(p))])
+            )
+            identities = {k: v for k, v in state.items() if k.startswith(b"q:")}
+            self._committed[p] = _Committed(
+                fence, int(state.get(b"cycle", b"0")), int(state.get(b"now_ms", b"0")), identities
+            )
+            statuses |= {symbol.decode(): decode_status(body) for symbol, body in status.items()}
+        return statuses
+
+    @property
+    def first_start(self) -> bool:
+        """Whether no collector has ever served these partitions on this Redis."""
+        return all(fence.epoch == 1 for fence in self.fences.values())
+
+    @property
+    def cycle(self) -> int:
+        """The last cycle that every partition has committed; 0 at first."""
+        return min(c.cycle for c in self._committed.values())
+
+    @property
+    def now_ms(self) -> int:
+        """The newest stream time that was committed; 0 at first."""
+        return max(c.now_ms for c in self._committed.values())
+
+    # -- commits -----------------------------------------------------------------------------------
+
+    def publish(self, answer: Answer) -> int:
+        """Commit what one reply brought. Returns how many quotes were new."""
+        new = 0
+        for p in self.partitions:
+            commands, count = self._quote_commands(p, [answer])
+            if commands:
+                self._commit_with_events(p, commands)
+            new += count
+        return new
+
+    def end_cycle(self, clock: Clock, answers: Sequence[Answer], statuses: Mapping[str, SymbolStatus]) -> int:
+        """Commit a cycle's end, with replies that were not published yet. Returns how many of their quotes were new.
+
+        A partition that has committed this cycle already (before a crash that kept another one from it) is left out.
+        """
+        new = 0
+        for p, committed in self._committed.items():
+            if committed.cycle >= clock.cycle:
+                continue
+            quotes, count = self._quote_commands(p, answers)
+            self._commit_with_events(p, [*quotes, *self._clock_commands(p, clock, statuses)])
+            committed.cycle, committed.now_ms = clock.cycle, clock.now_ms
+            new += count
+        return new
+
+    def commit(self, partition: int, commands: Sequence[Command]) -> None:
+        """Execute the commands in one transaction. Fenced if another instance took the partition over."""
+        fence = self.fences[partition]
+        # Partitions share the connection, and any EXEC ends every watch: never rely on one from before an await.
+        fence.read([])
+        fence.commit(commands)
+
+    def _commit_with_events(self, partition: int, commands: Sequence[Command]) -> None:
+        events = list(self._events.pending) if partition == self.partitions[0] else []
+        stream = SOURCE_EVENTS.key(partition)
+        self.commit(partition, [*commands, *(("XADD", stream, "*", FIELD, encode(e)) for e in events)])
+        self._events.committed(len(events))
+
+    def _clock_commands(self, p: int, clock: Clock, statuses: Mapping[str, SymbolStatus]) -> list[Command]:
+        body = encode(clock)
+        commands: list[Command] = [
+            ("XADD", RAW.key(p), "*", FIELD, body),
+            ("SET", keys.clock(p), body),
+            ("HSET", keys.state(p, STAGE), "cycle", clock.cycle, "now_ms", clock.now_ms),
+        ]
+        here = [(s, status) for s, status in statuses.items() if self._partition_of.get(s) == p]
+        if here:
+            flat = [part for symbol, status in here for part in (symbol, encode_report(status))]
+            commands.append(("HSET", keys.symbol_status(p), *flat))
+        return commands
+
+    def _quote_commands(self, p: int, answers: Iterable[Answer]) -> tuple[list[Command], int]:
+        commands: list[Command] = []
+        fresh: dict[bytes, bytes] = {}
+        count = 0
+        for answer in answers:
+            quotes = self._new_quotes(p, answer, fresh)
+            if quotes:
+                message = RawQuotes(answer.source, answer.received_ms, quotes)
+                commands.append(("XADD", RAW.key(p), "*", FIELD, encode(message)))
+                count += len(quotes)
+        if fresh:
+            pairs = [part for pair in fresh.items() for part in pair]
+            commands.append(("HSET", keys.state(p, STAGE), *pairs))
+        return commands, count
+
+    def _new_quotes(self, p: int, answer: Answer, fresh: dict[bytes, bytes]) -> tuple[RawQuote, ...]:
+        known = self._committed[p].identities
+        new: list[RawQuote] = []
+        for quote in answer.quotes:
+            if self._partition_of.get(quote.symbol) != p:
+                continue
+            name, found = f"q:{answer.source}:{quote.symbol}".encode(), identity(quote)
+            if known.get(name) != found:
+                # Known at once: if the commit fails, all this is read again from what was committed.
+                known[name] = fresh[name] = found
+                new.append(quote)
+                self._metrics.count("md_data_points_total", symbol=quote.symbol)
+        return tuple(new)
+
+
+def identity(quote: RawQuote) -> bytes:
+    """Return what makes a quote another one than the quote before it."""
+    return msgspec.json.encode(
+        (quote.market_ms, quote.last, quote.bid, quote.ask, quote.day_volume, quote.tick, quote.source_class)
+    )

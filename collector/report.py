@@ -1,0 +1,83 @@
+"""What the collector tells of each source every second: figures, breaker, budget, quality per symbol."""
+
+from collector.choose import SourceView
+from collector.source import HISTORY, Source
+from collector.stats import FRESH_MS, SymbolStats
+from common.breaker_model import State
+from common.metrics import Metrics
+from common.sources import Blocked, SourceReport, SymbolReport
+
+BREAKER_GAUGE = {State.CLOSED: 0.0, State.HALF_OPEN: 1.0, State.OPEN: 2.0}
+
+
+def report_of(source: Source, view: SourceView, now_ms: int, wall_ms: int) -> SourceReport:
+    """Return one source's report."""
+    stats = source.stats
+    p95_ms, mean_ms = stats.latency_ms()
+    block = view.blocks.get("")
+    return SourceReport(
+        name=source.name,
+        wall_ms=wall_ms,
+        now_ms=now_ms,
+        configured=source.configured,
+        total_calls=stats.total,
+        success_calls=stats.success,
+        failed_calls=stats.failed,
+        success_rate=round(stats.success / stats.total, 6) if stats.total else None,
+        latency_p95_ms=p95_ms,
+        latency_mean_ms=mean_ms,
+        is_healthy=is_healthy(source, view),
+        blocked=block.report() if block else None,
+        last_error=stats.last_error,
+        plan=source.quota.plan.name,
+        quota=dict(view.quota.windows),
+        symbols=_symbols(source, view, now_ms),
+    )
+
+
+def is_healthy(source: Source, view: SourceView) -> bool | None:
+    """Return whether the source works; None where that is not known: not configured, never called, finding out."""
+    if not source.configured:
+        return None
+    if view.blocks.get("") is not None or view.breaker.state is State.OPEN:
+        return False
+    if source.stats.total == 0 or view.breaker.state is State.HALF_OPEN:
+        return None
+    return not source.stats.last_error
+
+
+def note_metrics(metrics: Metrics, view: SourceView) -> None:
+    """Set the gauges that speak of a source."""
+    metrics.gauge("md_breaker_state", BREAKER_GAUGE[view.breaker.state], source=view.name)
+    for name, window in view.quota.windows.items():
+        metrics.gauge("md_quota_remaining", window.remaining, source=view.name, window=name)
+
+
+def _symbols(source: Source, view: SourceView, now_ms: int) -> dict[str, SymbolReport]:
+    reports = {
+        symbol: _symbol(source, view, symbol, figures, now_ms) for symbol, figures in source.stats.symbols.items()
+    }
+    for symbol, listed in source.listed.items():
+        if symbol not in reports:
+            reports[symbol] = SymbolReport(listed.source_class, blocked=_blocked(view, symbol))
+    return reports
+
+
+def _symbol(source: Source, view: SourceView, symbol: str, figures: SymbolStats, now_ms: int) -> SymbolReport:
+    late_ms = source.listed[symbol].delay_s * 1000 if symbol in source.listed else 0
+    allowed_age_ms = max(FRESH_MS, 2 * view.spacing_ms) + late_ms
+    return SymbolReport(
+        source_class=figures.source_class,
+        quality=figures.quality(now_ms, allowed_age_ms),
+        last_market_ms=figures.last_market_ms,
+        last_received_ms=figures.last_received_ms,
+        asked=figures.asked,
+        served=figures.served,
+        published=figures.published,
+        blocked=_blocked(view, symbol),
+    )
+
+
+def _blocked(view: SourceView, symbol: str) -> Blocked | None:
+    block = view.blocks.get(symbol) or view.blocks.get(HISTORY + symbol)
+    return block.report() if block else None

@@ -1,0 +1,275 @@
+"""The engine of one partition: quotes, history and clock entries in; final bars, signals and requests out.
+
+Pure: it does no I/O and reads no clock. What it must not lose stands in `state()` and in the lanes' stored bars.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from common.bars import bucket_open_ms, pack
+from common.indicators import Indicator, SessionClock
+from common.messages import Bar, Clock, HistoryBars, HistoryRequest, Quote, Signal, Timeframe
+from common.strategies import Strategy
+from common.symbols import Symbol
+from features.builder import Forming, OpenBars, admit, finish, first_open_ms, split
+from features.coverage import NOT_COVERED, Coverage, covers, observe
+from features.lane import Lane, LaneSetup
+from features.signals import Closed, Proposal, best, propose, publish, withheld
+from features.state import Asked, SymbolState
+
+ASK_AGAIN_MS = 6 * 3_600_000  # vendors' budgets are small, and a lane that is still short warms up by itself
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings of an engine. Durations in milliseconds of stream time."""
+
+    timeframes: tuple[tuple[Timeframe, int], ...]
+    """Name and length, shortest first."""
+    lateness_ms: int
+    max_bars: int
+    anchor_bars: int
+    needed_bars: int
+    """Stored bars below which history is asked for."""
+    break_ms: int
+    """Distance of two clock entries above which collecting was interrupted."""
+    expiry_ms: int
+    plan: tuple[Indicator, ...]
+    strategies: tuple[Strategy, ...]
+
+
+@dataclass
+class Slot:
+    """One lane in the engine, with what changed in it since the last commit."""
+
+    lane: Lane
+    forming: OpenBars = ()
+    asked: Asked | None = None
+    appended: list[bytes] = field(default_factory=list)
+    rewritten: bool = False
+    touched: bool = False
+    asked_now: bool = False
+
+
+@dataclass
+class Track:
+    """One symbol in the engine."""
+
+    symbol: Symbol
+    delay_ms: int
+    slots: dict[str, Slot]
+    """By timeframe, shortest first."""
+    coverage: Coverage = NOT_COVERED
+    signalled: dict[str, int] = field(default_factory=dict)
+    newest_ms: int | None = None
+    horizon_ms: int = 0
+    """Bars that end at or before it are closed."""
+    changed: bool = False
+
+    def state(self) -> SymbolState:
+        """Return what must be committed."""
+        forming = {timeframe: slot.forming for timeframe, slot in self.slots.items()}
+        return SymbolState(self.symbol.series, self.coverage, forming, self.signalled, self.newest_ms)
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What one clock entry led to."""
+
+    bars: tuple[Bar, ...]
+    signals: tuple[Signal, ...]
+    requests: tuple[HistoryRequest, ...]
+    withheld: tuple[str, ...]
+    """Why no strategy was asked, for each closed bar where that was so."""
+
+
+class Engine:
+    """All lanes of one partition."""
+
+    def __init__(self, rules: Rules, symbols: Sequence[tuple[Symbol, int, SessionClock]]) -> None:
+        """`symbols`: each with the delay of its class and its sessions, in the table's order."""
+        self.rules = rules
+        self.clock: Clock | None = None
+        self.tracks = {
+            symbol.name: Track(symbol, delay_ms, _slots(rules, symbol, session))
+            for symbol, delay_ms, session in symbols
+        }
+        self.late = 0
+        """Quotes that came after a bar of theirs had closed, once for each such bar."""
+        self.ignored = 0
+        """Quotes and history of symbols or classes that feed no lane here."""
+
+    def resume(self, clock: Clock | None) -> None:
+        """Take the last handled clock entry as now."""
+        self.clock = clock
+        if clock is not None:
+            for track in self.tracks.values():
+                track.horizon_ms = clock.now_ms - track.delay_ms - self.rules.lateness_ms
+
+    # -- quotes and history ------------------------------------------------------------------------
+
+    def take_quotes(self, quotes: Iterable[Quote]) -> None:
+        """Put each quote into the open bars that its market time falls into."""
+        for quote in quotes:
+            track = self.tracks.get(quote.symbol)
+            if track is None or quote.source_class != track.symbol.series:
+                self.ignored += 1
+                continue
+            track.changed = True
+            if track.newest_ms is None or quote.market_ms > track.newest_ms:
+                track.newest_ms = quote.market_ms
+            for slot in track.slots.values():
+                self._admit(track, slot, quote)
+
+    def _admit(self, track: Track, slot: Slot, quote: Quote) -> None:
+        length_ms = slot.lane.setup.timeframe_ms
+        open_ms = bucket_open_ms(quote.market_ms, length_ms)
+        last_ms = slot.lane.window.last_open_ms
+        if open_ms + length_ms <= track.horizon_ms or (last_ms is not None and open_ms <= last_ms):
+            self.late += 1
+            return
+        slot.forming = admit(slot.forming, quote, length_ms)
+        slot.touched = True
+
+    def take_history(self, message: HistoryBars) -> None:
+        """Merge closed bars into a lane; a lane that changes by it is not ready until the next clock entry."""
+        track = self.tracks.get(message.symbol)
+        slot = track.slots.get(message.timeframe) if track else None
+        if track is None or slot is None or message.source_class != track.symbol.series:
+            self.ignored += 1
+            return
+        if message.final and slot.asked is not None and slot.asked.id == message.request_id:
+            slot.asked, slot.asked_now = Asked(slot.asked.id, slot.asked.asked_ms, answered=True), True
+        before_ms = _closed_before_ms(track, slot)
+        length_ms = slot.lane.setup.timeframe_ms
+        usable = {
+            bar.open_ms: pack(bar) for bar in message.bars if bar.open_ms < before_ms and bar.open_ms % length_ms == 0
+        }
+        if slot.lane.window.merge(usable):
+            slot.lane.stale = slot.rewritten = slot.touched = True
+            slot.appended.clear()
+
+    # -- the clock ---------------------------------------------------------------------------------
+
+    def tick(self, clock: Clock) -> Tick:
+        """Close what is due by this clock entry, and ask the strategies about it."""
+        last_ms = self.clock.now_ms if self.clock is not None else None
+        self.resume(clock)
+        for track in self.tracks.values():
+            self._refresh(track, last_ms, clock.now_ms)
+        bars: list[Bar] = []
+        proposals: dict[str, list[Proposal]] = {}
+        refused: list[str] = []
+        for track, slot, forming in self._due():
+            bar = _close(track, slot, forming)
+            bars.append(bar)
+            if any(bar.timeframe in strategy.timeframes for strategy in self.rules.strategies):
+                found = self._ask(track, slot, forming, bar)
+                if isinstance(found, str):
+                    refused.append(found)
+                elif found:
+                    proposals.setdefault(bar.symbol, []).extend(found)
+        return Tick(tuple(bars), self._publish(proposals), self._requests(clock.now_ms), tuple(refused))
+
+    def _refresh(self, track: Track, last_ms: int | None, now_ms: int) -> None:
+        coverage = observe(track.coverage, last_ms, now_ms, self.rules.break_ms)
+        if coverage is not track.coverage:
+            track.coverage, track.changed = coverage, True
+        for slot in track.slots.values():
+            if slot.lane.stale:
+                slot.lane.reopen()
+                slot.touched = True
+
+    def _due(self) -> list[tuple[Track, Slot, Forming]]:
+        """Return the bars to close: by their end, then by timeframe, then by the symbol table's order."""
+        due: list[tuple[int, int, int, Track, Slot, Forming]] = []
+        for place, track in enumerate(self.tracks.values()):
+            for rank, slot in enumerate(track.slots.values()):
+                length_ms = slot.lane.setup.timeframe_ms
+                if not slot.forming or slot.forming[0].open_ms + length_ms > track.horizon_ms:
+                    continue
+                closing, slot.forming = split(slot.forming, length_ms, track.horizon_ms)
+                due += [(bar.open_ms + length_ms, rank, place, track, slot, bar) for bar in closing]
+        due.sort(key=lambda entry: entry[:3])
+        return [(track, slot, bar) for _, _, _, track, slot, bar in due]
+
+    def _ask(self, track: Track, slot: Slot, forming: Forming, bar: Bar) -> list[Proposal] | str:
+        """Return the strategies' candidates on this bar; or why none was asked."""
+        assert self.clock is not None
+        lane = slot.lane
+        length_ms = lane.setup.timeframe_ms
+        closed = Closed(
+            bar=bar,
+            score=forming.score,
+            age_ms=self.clock.now_ms - forming.last_ms,
+            hole_bars=lane.hole_ms // length_ms,
+            delay_ms=track.delay_ms,
+            values=lane.ready_values(),
+            previous=lane.previous_values(),
+        )
+        why = withheld(closed)
+        if why is not None:
+            return why
+        found = [
+            propose(strategy, closed, length_ms, track.signalled.get(f"{bar.timeframe}|{strategy.name}"))
+            for strategy in self.rules.strategies
+            if bar.timeframe in strategy.timeframes
+        ]
+        return [proposal for proposal in found if proposal is not None]
+
+    def _publish(self, proposals: dict[str, list[Proposal]]) -> tuple[Signal, ...]:
+        """Return at most one signal for each symbol: never both directions at once."""
+        assert self.clock is not None
+        signals = []
+        for name, found in proposals.items():
+            track, chosen = self.tracks[name], best(found)
+            signal = publish(chosen, track.symbol, self.clock.now_ms, self.rules.expiry_ms)
+            if signal is not None:
+                track.signalled = {**track.signalled, f"{signal.timeframe}|{signal.strategy}": signal.bar_open_ms}
+                track.changed = True
+                signals.append(signal)
+        return tuple(signals)
+
+    def _requests(self, now_ms: int) -> tuple[HistoryRequest, ...]:
+        """Return what to ask for: history of lanes that hold too few bars, each at most once in ASK_AGAIN_MS."""
+        requests = []
+        for track in self.tracks.values():
+            for slot in track.slots.values():
+                if len(slot.lane.window) >= self.rules.needed_bars:
+                    continue
+                if slot.asked is None or now_ms - slot.asked.asked_ms >= ASK_AGAIN_MS:
+                    requests.append(_request(track, slot, self.rules.max_bars, now_ms))
+        return tuple(requests)
+
+
+def _slots(rules: Rules, symbol: Symbol, session: SessionClock) -> dict[str, Slot]:
+    return {
+        timeframe: Slot(
+            Lane(LaneSetup(symbol.name, timeframe, length_ms, rules.max_bars, rules.anchor_bars, rules.plan), session)
+        )
+        for timeframe, length_ms in rules.timeframes
+    }
+
+
+def _close(track: Track, slot: Slot, forming: Forming) -> Bar:
+    setup = slot.lane.setup
+    complete = covers(track.coverage, forming.open_ms, forming.open_ms + setup.timeframe_ms, track.delay_ms)
+    bar = finish(forming, setup.symbol, setup.timeframe, track.symbol.series, complete)
+    slot.appended.append(slot.lane.append(bar))
+    slot.touched = track.changed = True
+    return bar
+
+
+def _closed_before_ms(track: Track, slot: Slot) -> int:
+    """Return the time before which all bars that open are closed: those that history may still supply."""
+    closed_ms = bucket_open_ms(track.horizon_ms, slot.lane.setup.timeframe_ms)
+    opened_ms = first_open_ms(slot.forming)
+    return closed_ms if opened_ms is None else min(closed_ms, opened_ms)
+
+
+def _request(track: Track, slot: Slot, count: int, now_ms: int) -> HistoryRequest:
+    setup, window = slot.lane.setup, slot.lane.window
+    before_ms = _closed_before_ms(track, slot)
+    request_id = f"{setup.name}|{track.symbol.series}|{before_ms}|{len(window)}|{window.last_open_ms or 0}"
+    slot.asked, slot.asked_now = Asked(request_id, now_ms, answered=False), True
+    return HistoryRequest(request_id, setup.symbol, setup.timeframe, track.symbol.series, count, before_ms)

@@ -1,0 +1,191 @@
+"""The features stage: the engine between its streams and Redis."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import cast
+
+import msgspec
+import structlog
+
+from common import keys
+from common.bars import RECORD
+from common.clock import monotonic_s
+from common.errors import Fatal
+from common.indicators import PLAN, SessionClock, longest_lookback
+from common.indicators.plan import CONVERGENCE
+from common.messages import TIMEFRAME_MS, Bars, Clock, HistoryBars, Quotes, Timeframe, encode
+from common.metrics import Metrics
+from common.redis_link import Command, Link, flat_pairs
+from common.sessions import next_open_ms
+from common.settings import Settings
+from common.stage import Batch, Outcome, Publication, StageSpec
+from common.strategies import STRATEGIES
+from common.symbols import Symbol, SymbolTable, load_symbols
+from features.engine import Engine, Rules, Slot, Tick, Track
+from features.state import Restored, asked_field, decode_state, symbol_field
+from features.writes import drain
+
+log = structlog.get_logger()
+
+# A break in collecting: so many intervals without a clock entry, but no less than a slow cycle can take.
+BREAK_INTERVALS = 10
+BREAK_LEAST_MS = 30_000
+
+
+class FeaturesHandler:
+    """One partition of the stage."""
+
+    def __init__(self, partition: int, settings: Settings, table: SymbolTable, metrics: Metrics) -> None:
+        self._partition = partition
+        self._settings = settings
+        self._table = table
+        self._metrics = metrics
+        self._rules = rules_of(settings)
+        self.engine = self._new_engine()
+
+    def restore(self, link: Link) -> Outcome:
+        """Set the engine to what was committed; caches of another class, or of another layout, are dropped."""
+        self.engine = self._new_engine()
+        state_key = keys.state(self._partition, "features")
+        try:
+            restored = decode_state(flat_pairs(link.call("HGETALL", state_key)))
+        except msgspec.MsgspecError as e:
+            raise Fatal(f"{state_key}: expected what this stage wrote, found: {e}") from e
+        self.engine.resume(restored.clock)
+        writes = [c for track in self.engine.tracks.values() for c in self._restore_symbol(link, track, restored)]
+        bars = sum(len(slot.lane.window) for track in self.engine.tracks.values() for slot in track.slots.values())
+        log.info("features.restored", partition=self._partition, symbols=list(self.engine.tracks), bars=bars)
+        return Outcome(writes=writes)
+
+    def handle(self, batch: Batch) -> Outcome:
+        """Return the bars, signals, requests and writes of the batch."""
+        started_s = monotonic_s()
+        published: list[Publication] = []
+        writes: list[Command] = []
+        clocks = 0
+        for entry in batch:
+            message = entry.message
+            if isinstance(message, Quotes):
+                self.engine.take_quotes(message.quotes)
+            elif isinstance(message, HistoryBars):
+                self.engine.take_history(message)
+            elif isinstance(message, Clock):
+                clocks += 1
+                self._tell(self.engine.tick(message), published, writes)
+        lanes = self._touched()
+        writes += drain(self.engine, self._partition, clock_moved=clocks > 0)
+        self._count(clocks, lanes, monotonic_s() - started_s)
+        return Outcome(published, writes)
+
+    def _tell(self, tick: Tick, published: list[Publication], writes: list[Command]) -> None:
+        if tick.bars:
+            published.append(Publication(keys.BARS, Bars(tick.bars)))
+        for signal in tick.signals:
+            published.append(Publication(keys.SIGNALS, signal))
+            writes.append(("SET", keys.signal(self._partition, signal.symbol), encode(signal)))
+            self._metrics.count("md_signals_total", symbol=signal.symbol)
+            log.info("signal.published", id=signal.id, action=signal.action, confidence=signal.confidence)
+        published.extend(Publication(keys.HISTORY_REQUESTS, request) for request in tick.requests)
+        for bar in tick.bars:
+            self._metrics.count("md_bars_total", timeframe=bar.timeframe)
+        for reason in tick.withheld:
+            self._metrics.count("md_bars_unasked_total", reason=reason)
+
+    def _touched(self) -> int:
+        return sum(slot.touched for track in self.engine.tracks.values() for slot in track.slots.values())
+
+    def _count(self, clocks: int, lanes: int, seconds: float) -> None:
+        if lanes:
+            self._metrics.count("md_features_total", lanes * len(self._rules.plan))
+            self._metrics.observe("md_feature_seconds", seconds / lanes)
+        if clocks > 1:
+            self._metrics.count("md_forming_skipped_total", clocks - 1)
+        if self.engine.late:
+            self._metrics.count("md_late_for_bars_total", self.engine.late)
+            self.engine.late = 0
+
+    # -- restoring ---------------------------------------------------------------------------------
+
+    def _restore_symbol(self, link: Link, track: Track, restored: Restored) -> list[Command]:
+        name = track.symbol.name
+        stored = restored.symbols.get(name)
+        caches = self._read_caches(link, track)
+        usable = all(len(record) == RECORD.itemsize for records in caches for record in records)
+        if stored is None or stored.series != track.symbol.series or not usable:
+            return self._drop(track, any(caches) or stored is not None)
+        track.coverage, track.signalled, track.newest_ms = stored.coverage, dict(stored.signalled), stored.newest_ms
+        for (timeframe, slot), records in zip(track.slots.items(), caches, strict=True):
+            slot.forming = stored.forming.get(timeframe, ())
+            slot.asked = restored.asked.get(slot.lane.setup.name)
+            slot.lane.load(records)
+            slot.touched = bool(records)  # the plan may have changed since these values were written
+        return []
+
+    def _read_caches(self, link: Link, track: Track) -> list[list[bytes]]:
+        names = [keys.bar_cache(self._partition, track.symbol.name, timeframe) for timeframe in track.slots]
+        kept = self._rules.max_bars + self._rules.anchor_bars
+        replies = link.exchange([("LRANGE", name, -kept, -1) for name in names])
+        for name, reply in zip(names, replies, strict=True):
+            if not isinstance(reply, list):
+                raise Fatal(f"{name}: expected a list, found {reply!r}")
+        return cast(list[list[bytes]], replies)
+
+    def _drop(self, track: Track, existed: bool) -> list[Command]:
+        if not existed:
+            return []
+        name = track.symbol.name
+        log.warning("features.history_dropped", symbol=name, series=track.symbol.series, why="another class or layout")
+        slots: Sequence[Slot] = tuple(track.slots.values())
+        caches = [keys.bar_cache(self._partition, name, timeframe) for timeframe in track.slots]
+        fields = [symbol_field(name), *(asked_field(slot.lane.setup.name) for slot in slots)]
+        return [("DEL", *caches), ("HDEL", keys.state(self._partition, "features"), *fields)]
+
+    def _new_engine(self) -> Engine:
+        symbols = self._table.in_partition(self._partition, self._settings.stream_partitions)
+        clocks: dict[str, SessionClock] = {}
+        described = []
+        for symbol in symbols:
+            session = self._table.session_of(symbol.name)
+            clock = clocks.setdefault(session, SessionClock(partial(next_open_ms, session)))
+            described.append((symbol, delay_ms(symbol, self._settings), clock))
+        return Engine(self._rules, described)
+
+
+def delay_ms(symbol: Symbol, settings: Settings) -> int:
+    """Return how late the quotes of the symbol's class are by contract."""
+    if settings.limits == "none":
+        return 0
+    return 1000 * max(listing.delay_s for listing in symbol.feed())
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Return the engine's rules. Fatal if the bar cache is too short for the plan."""
+    needed = CONVERGENCE * longest_lookback(PLAN)
+    if settings.max_bars_cache < needed:
+        raise Fatal(
+            f"MAX_BARS_CACHE: expected at least {needed} ({CONVERGENCE} times the longest lookback of the indicators),"
+            f" found {settings.max_bars_cache}"
+        )
+    return Rules(
+        timeframes=tuple((cast(Timeframe, name), TIMEFRAME_MS[name]) for name in settings.timeframes),
+        lateness_ms=int(settings.lateness * 1000),
+        max_bars=settings.max_bars_cache,
+        anchor_bars=settings.anchor_bars,
+        needed_bars=needed,
+        break_ms=max(BREAK_LEAST_MS, int(BREAK_INTERVALS * settings.collection_interval * 1000)),
+        expiry_ms=int(settings.signal_expiry * 1000),
+        plan=PLAN,
+        strategies=STRATEGIES,
+    )
+
+
+def make_spec(settings: Settings, metrics: Metrics) -> StageSpec:
+    """Return the stage."""
+    rules_of(settings)
+    table = load_symbols(settings.symbols, settings.symbols_file)
+    return StageSpec(
+        name="features",
+        inputs=(keys.QUOTES, keys.HISTORY),
+        outputs=(keys.BARS, keys.SIGNALS, keys.HISTORY_REQUESTS),
+        make_handler=lambda partition: FeaturesHandler(partition, settings, table, metrics),
+    )

@@ -1,0 +1,80 @@
+"""What the engine commits with its batches: the fields of the hash keys.state(p, "features"), each one JSON value."""
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct
+
+from common.messages import Clock
+from features.builder import OpenBars
+from features.coverage import Coverage
+
+CLOCK_FIELD = "clock"
+
+
+class SymbolState(Struct, frozen=True):
+    """One symbol: the bars that are still open in each timeframe, and what the rules of its signals remember."""
+
+    series: str
+    """The class whose quotes are in it; with another one in the symbol table, everything starts anew."""
+    coverage: Coverage
+    forming: dict[str, OpenBars]
+    """By timeframe."""
+    signalled: dict[str, int]
+    """By "timeframe|strategy": open time of the bar of its last signal."""
+    newest_ms: int | None = None
+    """Market time of the newest quote; None before the first."""
+
+
+class Asked(Struct, frozen=True):
+    """A request for a lane's history."""
+
+    id: str
+    asked_ms: int
+    answered: bool
+
+
+class Restored(Struct, frozen=True):
+    """All of the hash, decoded."""
+
+    clock: Clock | None
+    symbols: dict[str, SymbolState]
+    asked: dict[str, Asked]
+    """By lane name."""
+
+
+_json = msgspec.json.Encoder()
+_symbol = msgspec.json.Decoder(SymbolState)
+_asked = msgspec.json.Decoder(Asked)
+_clock = msgspec.json.Decoder(Clock)
+
+
+def symbol_field(symbol: str) -> str:
+    """Return the field of a SymbolState."""
+    return f"symbol:{symbol}"
+
+
+def asked_field(lane: str) -> str:
+    """Return the field of an Asked."""
+    return f"asked:{lane}"
+
+
+def encode_value(value: SymbolState | Asked | Clock) -> bytes:
+    """Return a field's value."""
+    return _json.encode(value)
+
+
+def decode_state(fields: Mapping[bytes, bytes]) -> Restored:
+    """Return the hash's content. msgspec.DecodeError or ValidationError where a field is not what was written."""
+    clock: Clock | None = None
+    symbols: dict[str, SymbolState] = {}
+    asked: dict[str, Asked] = {}
+    for raw_name, body in fields.items():
+        kind, _, name = raw_name.decode().partition(":")
+        if kind == "symbol":
+            symbols[name] = _symbol.decode(body)
+        elif kind == "asked":
+            asked[name] = _asked.decode(body)
+        elif kind == CLOCK_FIELD:
+            clock = _clock.decode(body)
+    return Restored(clock, symbols, asked)

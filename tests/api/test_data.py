@@ -1,0 +1,157 @@
+"""Bars, features, symbols and sources: what is served, from where, and how far it can be relied on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.context import Context
+from common import keys
+from common.bars import pack
+from common.messages import Bar
+from common.sources import QuotaWindow, SourceReport, encode_report
+from tests.api.history import write_bars
+from tests.api.world import NOON_MS, World, serving
+
+Api = tuple[httpx.AsyncClient, Context]
+MINUTE_MS = 60_000
+
+
+def minutes(first: int, count: int) -> list[Bar]:
+    """Return bars of EURUSD, numbered from `first`; number n opens n minutes after noon."""
+    return [
+        Bar("EURUSD", "1m", NOON_MS + n * MINUTE_MS, 1.0 + n, 1.5 + n, 0.5 + n, 1.25 + n, 3.0, "ticks", 7, "yahoo", "fx_spot")
+        for n in range(first, first + count)
+    ]  # fmt: skip
+
+
+def cache(world: World, bars: Sequence[Bar]) -> None:
+    """Put bars where the engine puts them."""
+    world.redis.rpush(keys.bar_cache(0, "EURUSD", "1m"), *(pack(bar) for bar in bars))
+
+
+async def times(client: httpx.AsyncClient, limit: int) -> tuple[list[int], str]:
+    reply = (await client.get(f"/api/bars/EURUSD?timeframe=1m&limit={limit}")).json()
+    return [(bar["time"] - NOON_MS) // MINUTE_MS for bar in reply["bars"]], reply["served_from"]
+
+
+async def test_bars_come_from_the_cache_and_count_as_a_hit(world: World, api: Api) -> None:
+    world.alive("EURUSD")
+    cache(world, minutes(0, 5))
+    reply = (await api[0].get("/api/bars/EURUSD?timeframe=1m&limit=2")).json()
+    assert reply["served_from"] == "cache"
+    assert reply["bars"][1] == {
+        "time": NOON_MS + 4 * MINUTE_MS, "open": 5.0, "high": 5.5, "low": 4.5, "close": 5.25, "volume": 3.0,
+        "volume_kind": "ticks", "ticks": 7, "source": "yahoo", "origin": "built", "complete": True,
+    }  # fmt: skip
+    counters = (await api[0].get("/metrics/json")).json()
+    assert counters["gauges"]["cache_hit_rate"] == 1.0
+
+
+async def test_what_the_cache_lacks_comes_from_sqlite_without_a_seam(world: World, api: Api) -> None:
+    cache(world, minutes(10, 3))
+    write_bars(world.settings.database_path, minutes(0, 12))
+    assert await times(api[0], 3) == ([10, 11, 12], "cache")
+    assert await times(api[0], 6) == ([7, 8, 9, 10, 11, 12], "cache+sqlite")
+    assert (await api[0].get("/metrics/json")).json()["gauges"]["cache_hit_rate"] == 0.5
+
+
+async def test_an_empty_cache_is_served_from_sqlite(world: World, api: Api) -> None:
+    write_bars(world.settings.database_path, minutes(0, 4))
+    assert await times(api[0], 2) == ([2, 3], "sqlite")
+
+
+async def test_without_cache_and_history_it_says_so(world: World, api: Api) -> None:
+    reply = await api[0].get("/api/bars/EURUSD")
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "history_away")
+
+
+async def test_the_forming_bar_is_opt_in(world: World, api: Api) -> None:
+    world.alive("EURUSD")
+    world.lane("EURUSD", "1m")
+    cache(world, minutes(0, 1))
+    assert (await api[0].get("/api/bars/EURUSD?limit=1")).json()["forming"] is None
+    forming = (await api[0].get("/api/bars/EURUSD?limit=1&forming=1")).json()["forming"]
+    assert (forming["time"], forming["close"]) == (NOON_MS - 1000, 1.08765)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/bars/EURUSD?limit=0", 422),
+        ("/api/bars/EURUSD?limit=5001", 422),
+        ("/api/bars/EURUSD?limit=1.5", 422),
+        ("/api/bars/EURUSD?timeframe=2m", 422),
+        ("/api/bars/EURUSD?forming=maybe", 422),
+        ("/api/bars/eurusd", 404),
+        ("/api/features/NOPE", 404),
+        ("/api/features/EURUSD", 404),
+    ],
+)
+async def test_what_is_not_there_is_refused_with_what_is(api: Api, path: str, status: int) -> None:
+    reply = await api[0].get(path)
+    assert reply.status_code == status
+    assert reply.json()["error"]["message"]
+
+
+async def test_the_brokers_name_works_too(world: World, api: Api) -> None:
+    world.lane("NAS100", "1m")
+    assert (await api[0].get("/api/features/US100.e")).json()["symbol"] == "NAS100"
+
+
+@pytest.mark.parametrize(("age_ms", "current"), [(0, True), (2_000, True), (2_001, False), (86_400_000, False)])
+async def test_values_never_vanish_but_stop_being_current(world: World, api: Api, age_ms: int, current: bool) -> None:
+    world.alive("EURUSD")
+    world.lane("EURUSD", "1m", age_ms=500)
+    world.wall.ms += age_ms
+    reply = (await api[0].get("/api/features/EURUSD?timeframe=1m")).json()
+    assert (reply["current"], reply["values"]["rsi_14"]) == (current, 52.5)
+    assert (reply["engine_lag_ms"], reply["data_age_ms"]) == (age_ms, age_ms + 200)
+
+
+async def test_chosen_names_only_and_unknown_ones_refused(world: World, api: Api) -> None:
+    world.lane("EURUSD", "1m")
+    reply = (await api[0].get("/api/features/EURUSD?names=rsi_14,obv")).json()
+    assert (reply["values"], reply["not_ready"]) == ({"rsi_14": 52.5}, {"obv": "no volume"})
+    assert (await api[0].get("/api/features/EURUSD?names=rsi_99")).status_code == 422
+
+
+async def test_symbols_tell_their_session_and_its_next_change(world: World, api: Api) -> None:
+    world.alive("EURUSD", "XAUUSD")
+    world.lane("XAUUSD", age_ms=31_000)
+    found = {s["symbol"]: s for s in (await api[0].get("/api/symbols")).json()["symbols"]}
+    assert (found["EURUSD"]["session_open"], found["EURUSD"]["stale"], found["XAUUSD"]["stale"]) == (True, False, True)
+    # Spot foreign exchange closes on Friday at 17:00 in New York.
+    assert found["EURUSD"]["next_close"] == "2026-06-19T21:00:00.000Z"
+
+
+async def test_sources_show_breaker_quota_and_who_has_no_source(world: World, api: Api) -> None:
+    world.alive("EURUSD")
+    world.status("XAUUSD", "withheld", "no source, withheld")
+    quota = {"day": QuotaWindow(25, 20, 5, NOON_MS + 3_600_000)}
+    report = SourceReport("alphavantage", NOON_MS, NOON_MS, True, 20, 19, 1, 0.95, 120.0, 80.0, True, quota=quota)
+    world.redis.set(keys.source_report("alphavantage"), encode_report(report))
+    opened = {"state": "OPEN", "failures": 5, "opened_at_ms": NOON_MS - 10_000, "retry_at_ms": NOON_MS + 50_000,
+              "last_error": "timeout"}  # fmt: skip
+    world.redis.hset(keys.breaker("alphavantage"), mapping=opened)
+    reply = (await api[0].get("/api/sources")).json()
+    shown = reply["sources"]["alphavantage"]
+    assert shown["quota"]["day"] == {"limit": 25, "used": 20, "remaining": 5, "resets_at": "2026-06-17T15:00:00.000Z"}
+    assert shown["breaker"] == {
+        "state": "OPEN", "failures": 5, "opened_at": "2026-06-17T13:59:50.000Z", "retry_in_seconds": 50.0,
+        "last_error": "timeout",
+    }  # fmt: skip
+    assert (reply["sources"]["yahoo"]["is_healthy"], reply["sources"]["yahoo"]["breaker"]["state"]) == (None, "HALF_OPEN")
+    assert reply["symbols"]["XAUUSD"]["detail"] == "no source, withheld"
+
+
+async def test_everything_says_when_it_is_simulated(world: World, tmp_path: Path) -> None:
+    settings = world.settings.model_copy(update={"simulator_url": "http://127.0.0.1:1"})
+    world.alive("EURUSD")
+    world.lane("EURUSD", "1m")
+    cache(world, minutes(0, 1))
+    async with serving(World(world.redis, settings, world.wall)) as (client, _):
+        for path in ("signals", "bars/EURUSD?limit=1", "features/EURUSD", "sources", "symbols", "positions"):
+            assert (await client.get(f"/api/{path}")).json()["simulated"] is True
+        assert (await client.get("/health")).json()["simulated"] is True

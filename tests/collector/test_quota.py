@@ -1,0 +1,222 @@
+"""Budgets: never exceeded in any stretch of time, shared by all clients, never guessed when the counter is lost."""
+
+import random
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from collector.limits import DAY_MS, Plan, Window, load_limits, unlimited
+from collector.quota import Quota, QuotaView, view_of
+from collector.usage import UsageFile, starting_usage
+from common import keys
+from common.redis_link import Link, flat_pairs
+from tests.collector.kit import T0
+
+LinkFactory = Callable[[], Link]
+PLAN = Plan("v", "p", (Window("minute", 60_000, 8), Window("day", DAY_MS, 100, "UTC")), reported="minute")
+
+
+@pytest.fixture
+def quota(link: Link) -> Quota:
+    quota = Quota(link, PLAN)
+    quota.establish({}, T0)
+    return quota
+
+
+def view(quota: Quota, link: Link, now_ms: int) -> QuotaView:
+    return view_of(quota.plan, flat_pairs(link.call("HGETALL", keys.quota("v"))), now_ms)
+
+
+def spend(quota: Quota, times_ms: list[int]) -> list[int]:
+    """Return the times at which a credit was granted."""
+    return [at for at in times_ms if quota.reserve(1, at).granted]
+
+
+def most_in_any(window_ms: int, times_ms: list[int]) -> int:
+    """Count by brute force: the most credits in any half-open stretch of that length."""
+    return max(sum(1 for t in times_ms if start <= t < start + window_ms) for start in times_ms)
+
+
+def test_no_minute_wherever_it_begins_holds_more_than_its_credits(quota: Quota) -> None:
+    rng = random.Random(7)
+    times = [T0]
+    for _ in range(600):
+        times.append(times[-1] + rng.choice([1, 40, 900, 3_000, 59_000, 1_800_000]))
+    granted = spend(quota, times)
+    assert most_in_any(60_000, granted) <= 8
+    by_day: dict[int, int] = {}
+    for at in granted:
+        by_day[at // DAY_MS] = by_day.get(at // DAY_MS, 0) + 1
+    assert max(by_day.values()) == 100, "it must not refuse what there is room for"
+
+
+def test_a_spent_minute_comes_back_within_two_percent_of_a_minute(quota: Quota) -> None:
+    assert spend(quota, [T0] * 9) == [T0] * 8
+    assert not quota.reserve(1, T0 + 59_999).granted
+    assert quota.reserve(1, T0 + 61_000).granted
+
+
+def test_all_or_nothing_for_a_call_of_several_credits(quota: Quota, link: Link) -> None:
+    assert quota.reserve(6, T0).granted
+    refused = quota.reserve(3, T0 + 1)
+    assert (refused.granted, refused.window) == (False, "minute")
+    assert view(quota, link, T0 + 1).windows["minute"].used == 6
+    assert quota.reserve(2, T0 + 2).granted
+
+
+def test_concurrent_clients_never_exceed_it_together(new_link: LinkFactory) -> None:
+    Quota(new_link(), PLAN).establish({}, T0)
+    quotas = [Quota(new_link(), PLAN) for _ in range(8)]
+    barrier, granted = threading.Barrier(8), []
+
+    def client(quota: Quota) -> None:
+        barrier.wait()
+        granted.extend(spend(quota, [T0 + i for i in range(10)]))
+
+    threads = [threading.Thread(target=client, args=(q,)) for q in quotas]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(granted) == 8
+
+
+def test_a_zone_window_begins_again_at_midnight_there_also_when_clocks_change() -> None:
+    window = Window("day", DAY_MS, 5, "America/New_York")
+    plan = Plan("v", "p", (window,))
+    # 2 November 2025: New York's day of 25 hours, from 04:00 UTC to 05:00 UTC of the 3rd.
+    noon = int(datetime(2025, 11, 2, 17, tzinfo=UTC).timestamp() * 1000)
+    begin = int(datetime(2025, 11, 2, 4, tzinfo=UTC).timestamp() * 1000)
+    end = int(datetime(2025, 11, 3, 5, tzinfo=UTC).timestamp() * 1000)
+    stored = {b"since": b"1", f"w:day:{begin}".encode(): b"5"}
+    assert view_of(plan, stored, noon).windows["day"].resets_at_ms == end
+    assert view_of(plan, stored, end - 1).remaining == 0
+    assert view_of(plan, stored, end).remaining == 5
+
+
+def test_the_view_says_when_there_is_room_again(quota: Quota, link: Link) -> None:
+    spend(quota, [T0, T0 + 10_000, *[T0 + 20_000] * 6])
+    seen = view(quota, link, T0 + 20_001)
+    assert seen.remaining == 0
+    assert seen.room_ms is not None
+    assert T0 + 60_000 <= seen.room_ms <= T0 + 62_000
+    assert view(quota, link, seen.room_ms).remaining == 1
+
+
+def test_the_vendors_own_count_corrects_upwards_only(quota: Quota, link: Link) -> None:
+    quota.reserve(2, T0)
+    quota.correct(3, T0 + 10)
+    assert view(quota, link, T0 + 10).windows["minute"].used == 5
+    quota.correct(8, T0 + 20)
+    assert view(quota, link, T0 + 20).windows["minute"].used == 5
+
+
+def test_calls_are_spread_evenly(quota: Quota, link: Link) -> None:
+    assert view(quota, link, T0).next_ms == 0
+    quota.reserve(1, T0)
+    spacing_ms = DAY_MS // 100  # the day is the tighter window
+    assert view(quota, link, T0 + 1).next_ms == T0 + spacing_ms
+    assert view(quota, link, T0 + spacing_ms).next_ms == 0
+
+
+def test_old_buckets_do_not_pile_up(quota: Quota, link: Link) -> None:
+    for n in range(200):
+        quota.reserve(1, T0 + n * 61_000)
+    assert len(flat_pairs(link.call("HGETALL", keys.quota("v")))) < 70
+
+
+def test_a_clock_put_back_by_a_year_does_not_block_for_a_year(quota: Quota) -> None:
+    spend(quota, [T0] * 8)
+    assert quota.reserve(1, T0 - 365 * DAY_MS).granted
+
+
+def test_a_missing_counter_counts_as_spent(link: Link, quota: Quota) -> None:
+    link.call("DEL", keys.quota("v"))
+    assert quota.reserve(1, T0).window == "missing"
+    assert view(quota, link, T0).remaining == 0
+
+
+def test_unlimited_asks_nobody(link: Link) -> None:
+    quota = Quota(link, unlimited(PLAN))
+    assert all(quota.reserve(50, T0).granted for _ in range(20))
+    assert view(quota, link, T0).remaining is None
+
+
+# -- what a counter begins with -------------------------------------------------------------------
+
+
+def test_a_first_start_begins_with_everything(link: Link, tmp_path: Path) -> None:
+    usage, how = starting_usage(Quota(link, PLAN), UsageFile(tmp_path, "a"), first_start=True, now_ms=T0)
+    assert (usage, how) == ({}, "first_start")
+
+
+def test_after_a_flush_it_is_rebuilt_from_what_all_collectors_here_spent(link: Link, tmp_path: Path) -> None:
+    quota = Quota(link, PLAN)
+    quota.establish({}, T0)
+    first, second = UsageFile(tmp_path, "a"), UsageFile(tmp_path, "b")
+    for usage, at in ((first, T0), (second, T0 + 1), (first, T0 + 2)):
+        assert quota.reserve(2, at).granted
+        usage.note(quota, 2, at)
+    link.call("FLUSHALL")
+    known, how = starting_usage(quota, UsageFile(tmp_path, "a"), first_start=True, now_ms=T0 + 3)
+    assert how == "rebuilt"
+    assert quota.establish(known, T0 + 3)
+    assert view(quota, link, T0 + 3).windows["minute"].used == 6
+    assert len(spend(quota, [T0 + 4] * 5)) == 2
+
+
+def test_a_counter_lost_without_a_trace_is_spent_until_its_windows_have_passed(link: Link, tmp_path: Path) -> None:
+    quota = Quota(link, PLAN)
+    usage, how = starting_usage(quota, UsageFile(tmp_path, "a"), first_start=False, now_ms=T0)
+    assert how == "spent"
+    quota.establish(usage, T0)
+    assert not quota.reserve(1, T0 + 61_000).granted, "the minute is back, the day is not"
+    assert quota.reserve(1, (T0 // DAY_MS + 1) * DAY_MS).granted
+
+
+def test_a_damaged_usage_file_is_not_taken_for_nothing_spent(link: Link, tmp_path: Path) -> None:
+    (tmp_path / "usage-a.json").write_bytes(b'{"v": {"w:minu')
+    assert starting_usage(Quota(link, PLAN), UsageFile(tmp_path, "b"), first_start=True, now_ms=T0)[1] == "spent"
+
+
+def test_what_no_window_counts_any_more_leaves_the_usage_file(link: Link, tmp_path: Path) -> None:
+    quota, usage = Quota(link, PLAN), UsageFile(tmp_path, "a")
+    for n in range(50):
+        usage.note(quota, 1, T0 + n * 120_000)
+    known = usage.known("v")
+    assert known is not None
+    assert len([name for name in known if name.startswith("w:minute:")]) == 1
+    assert sum(n for name, n in known.items() if name.startswith("w:day:")) == 50
+
+
+def test_establishing_twice_keeps_what_was_counted(quota: Quota, link: Link) -> None:
+    quota.reserve(3, T0)
+    assert not quota.establish({}, T0 + 1)
+    assert view(quota, link, T0 + 1).windows["minute"].used == 3
+
+
+# -- the table ------------------------------------------------------------------------------------
+
+
+def test_the_free_plans_are_those_of_the_facts() -> None:
+    plans = load_limits()
+    figures = {name: {w.name: w.credits for w in plan.windows} for name, plan in plans.items()}
+    assert figures == {
+        "yahoo": {"minute": 6},
+        "alphavantage": {"second": 1, "day": 25},
+        "twelvedata": {"minute": 8, "day": 800},
+        "polygon": {"minute": 5},
+    }
+    assert {name for name, plan in plans.items() if plan.per_symbol} == {"twelvedata"}
+
+
+def test_an_even_spread_alone_keeps_within_every_window() -> None:
+    for plan in load_limits().values():
+        for window in plan.windows:
+            times = [n * plan.spacing_ms for n in range(window.credits * 3)]
+            assert all(b - a >= plan.spacing_ms for a, b in pairwise(times))
+            assert most_in_any(window.length_ms, times) <= window.credits
