@@ -35,13 +35,14 @@ class Publisher:
         """Send what is not sent; everything, if Redis may have lost some. RedisAway leaves it for the next call."""
         losses = self._pool.losses
         incarnations = await self._incarnations()
-        if self._sent_at != (losses, incarnations):
-            everything = await self._ledger.every_report()
+        waiting = self._ledger.unsent[:]
+        if self._sent_at == (losses, incarnations):
+            await self._send(waiting)
+        else:
+            everything = await self._ledger.every_report()  # those that wait are among them
             await self._send(everything)
             log.info("journal.replayed", reports=len(everything))
             self._sent_at = (losses, incarnations)
-        waiting = self._ledger.unsent[:]
-        await self._send(waiting)
         del self._ledger.unsent[: len(waiting)]
 
     async def _incarnations(self) -> tuple[Reply, ...]:

@@ -5,6 +5,7 @@ State hash of a partition (keys.state(p, "collector")): `cycle` and `now_ms` of 
 repeated after a crash publishes nothing twice.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -46,6 +47,8 @@ class Publisher:
         self.partitions = tuple(partitions)
         self.fences = {p: Fence(link, p, STAGE) for p in partitions}
         self._committed = {p: _Committed(self.fences[p]) for p in partitions}
+        self.published: Counter[tuple[str, str]] = Counter()
+        """(source, symbol) -> quotes that differed from the one before."""
 
     # -- start -------------------------------------------------------------------------------------
 
@@ -160,6 +163,7 @@ class Publisher:
                 # Known at once: if the commit fails, all this is read again from what was committed.
                 known[name] = fresh[name] = found
                 new.append(quote)
+                self.published[answer.source, quote.symbol] += 1
                 self._metrics.count("md_data_points_total", symbol=quote.symbol)
         return tuple(new)
 

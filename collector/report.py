@@ -1,5 +1,9 @@
 """What the collector tells of each source every second: figures, breaker, budget, quality per symbol."""
 
+from collections.abc import Mapping
+
+import msgspec
+
 from collector.choose import SourceView
 from collector.source import HISTORY, Source
 from collector.stats import FRESH_MS, SymbolStats
@@ -10,8 +14,10 @@ from common.sources import Blocked, SourceReport, SymbolReport
 BREAKER_GAUGE = {State.CLOSED: 0.0, State.HALF_OPEN: 1.0, State.OPEN: 2.0}
 
 
-def report_of(source: Source, view: SourceView, now_ms: int, wall_ms: int) -> SourceReport:
-    """Return one source's report."""
+def report_of(
+    source: Source, view: SourceView, published: Mapping[tuple[str, str], int], now_ms: int, wall_ms: int
+) -> SourceReport:
+    """Return one source's report. published: (source, symbol) -> quotes that went into the stream."""
     stats = source.stats
     p95_ms, mean_ms = stats.latency_ms()
     block = view.blocks.get("")
@@ -31,7 +37,7 @@ def report_of(source: Source, view: SourceView, now_ms: int, wall_ms: int) -> So
         last_error=stats.last_error,
         plan=source.quota.plan.name,
         quota=dict(view.quota.windows),
-        symbols=_symbols(source, view, now_ms),
+        symbols=_symbols(source, view, published, now_ms),
     )
 
 
@@ -53,14 +59,19 @@ def note_metrics(metrics: Metrics, view: SourceView) -> None:
         metrics.gauge("md_quota_remaining", window.remaining, source=view.name, window=name)
 
 
-def _symbols(source: Source, view: SourceView, now_ms: int) -> dict[str, SymbolReport]:
-    reports = {
+def _symbols(
+    source: Source, view: SourceView, published: Mapping[tuple[str, str], int], now_ms: int
+) -> dict[str, SymbolReport]:
+    reports = {symbol: SymbolReport(listed.source_class) for symbol, listed in source.listed.items()}
+    reports |= {
         symbol: _symbol(source, view, symbol, figures, now_ms) for symbol, figures in source.stats.symbols.items()
     }
-    for symbol, listed in source.listed.items():
-        if symbol not in reports:
-            reports[symbol] = SymbolReport(listed.source_class, blocked=_blocked(view, symbol))
-    return reports
+    return {
+        symbol: msgspec.structs.replace(
+            report, published=published.get((source.name, symbol), 0), blocked=_blocked(view, symbol)
+        )
+        for symbol, report in reports.items()
+    }
 
 
 def _symbol(source: Source, view: SourceView, symbol: str, figures: SymbolStats, now_ms: int) -> SymbolReport:
@@ -73,8 +84,6 @@ def _symbol(source: Source, view: SourceView, symbol: str, figures: SymbolStats,
         last_received_ms=figures.last_received_ms,
         asked=figures.asked,
         served=figures.served,
-        published=figures.published,
-        blocked=_blocked(view, symbol),
     )
 
 

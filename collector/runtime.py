@@ -26,6 +26,7 @@ from common.housekeeping import over_budget, trim
 from common.keys import RAW, SOURCE_EVENTS
 from common.metrics import Metrics
 from common.redis_link import Command, Link, RedisAway, open_link
+from common.sessions import is_open
 from common.settings import Settings
 from common.sources import encode_report
 from common.symbols import load_symbols
@@ -66,6 +67,8 @@ class Collector:
         self._clock_client = make_client(Access())
         self._pacer = self._make_pacer(self._clock_client)
         self._heartbeat = Heartbeat(self._store, STAGE, instance, self.metrics)
+        for symbol in symbols:  # loading the calendars takes most of a second: not in the first cycle
+            is_open(table.session_of(symbol), wall_ms())
         self._stop = asyncio.Event()
         self._held_back: list[str] = []
         self._moved_s = monotonic_s()
@@ -181,7 +184,7 @@ class Collector:
         commands: list[Command] = []
         for name, view in read_views(self._sources, self._link, now_ms).items():
             note_metrics(self.metrics, view)
-            body = encode_report(report_of(self._sources[name], view, now_ms, wall_ms()))
+            body = encode_report(report_of(self._sources[name], view, self._publisher.published, now_ms, wall_ms()))
             commands.append(("SET", keys.source_report(name), body))
         self._link.exchange(commands)
 

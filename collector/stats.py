@@ -22,7 +22,6 @@ class SymbolStats:
     wants_volume: bool = False
     asked: int = 0
     served: int = 0
-    published: int = 0
     last_asked_ms: int = 0
     last_market_ms: int | None = None
     last_received_ms: int | None = None

@@ -100,7 +100,8 @@ class App:
         if fault is None or fault.order.fault in ("wrong_price", "latency"):
             if fault is not None and fault.order.fault == "latency":
                 await asyncio.sleep(fault.value)
-            self.ledger.tell(name, answer.ticks.items())
+            if answer.told:
+                self.ledger.tell(name, answer.ticks.items())
             await asgi.send_whole(send, answer)
         else:
             await self._misbehave(scope, receive, send, fault, self._faulty(fault, name, call, answer))

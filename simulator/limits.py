@@ -25,7 +25,7 @@ class Unlimited:
 
 
 class Windows:
-    """Allowances per clock window (a minute, a UTC day), shortest first. Refused calls count where the vendor does so."""
+    """Allowances per clock window (minute, UTC day), shortest first. Refused calls count where the vendor does so."""
 
     def __init__(self, allowances: tuple[tuple[str, int, int], ...], *, count_refused: bool) -> None:
         self._allowances = allowances  # name, length in ms, calls or credits

@@ -20,8 +20,13 @@ _TOP = 23
 _CLUSTERS = ((15, 0.35), (12, 0.3), (9, 0.3))
 """Spacing (as a power of two of seconds) and strength of the three scales of volatility clusters."""
 _CLUSTER_SHIFT = 9
-_JUMP_ONE_IN = 2048
-_JUMP_SCALE = 6.0
+_CLUSTER_VARIANCE = sum(strength * strength for _, strength in _CLUSTERS)
+_LOCAL_LEVELS = 12
+"""Clusters and jumps shape what happens within about an hour; wider moves are plainly normal."""
+_SWINGS = {8: 2.2, 9: 2.2}
+"""Stronger swings of 8 to 17 minutes than a pure random walk has, so that averages of minute bars cross often."""
+_JUMP_SCALE = 4.0
+"""Of one displacement in 2048."""
 _HOURS = 168
 
 
@@ -51,14 +56,18 @@ def uniform(bits: U64) -> F64:
 
 
 def normal(bits: U64) -> F64:
-    """Return nearly normal numbers with unit variance from mixed bits, a few of them far out: jumps."""
+    """Return nearly normal numbers with unit variance from mixed bits, never beyond 3.5."""
     mask = np.uint64(0xFFFF)
     total = (bits & mask) + (bits >> np.uint64(16) & mask) + (bits >> np.uint64(32) & mask) + (bits >> np.uint64(48))
     z = (total.astype(np.float64) / 65536.0 - 2.0) * np.sqrt(3.0)
+    return np.asarray(z, dtype=np.float64)
+
+
+def with_jumps(bits: U64) -> F64:
+    """Return the same numbers, one in 2048 of them far out."""
     with np.errstate(over="ignore"):
         jumps = (bits * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(53) == 0
-    z[jumps] *= _JUMP_SCALE
-    return np.asarray(z, dtype=np.float64)
+    return np.asarray(np.where(jumps, _JUMP_SCALE, 1.0) * normal(bits), dtype=np.float64)
 
 
 def weekly_activity(session: str) -> F64:
@@ -96,7 +105,7 @@ class Path:
         total = np.zeros(len(cell))
         for shift, strength in _CLUSTERS:
             total += strength * normal(mix(self._seed + shift, cell >> (shift - _CLUSTER_SHIFT))).clip(-2.5, 2.5)
-        return np.asarray(np.exp(total), dtype=np.float64)
+        return np.asarray(np.exp(total - _CLUSTER_VARIANCE), dtype=np.float64)
 
     def _halve(self, level: int, left: int, value: F64, at: F64) -> tuple[F64, F64]:
         """Return the values and business times at half the spacing; `left` is the index of the first point now."""
@@ -104,17 +113,22 @@ class Path:
         at_middle = self.business(middle_s)
         before, after = at_middle - at[:-1], at[1:] - at_middle
         span = before + after
-        cells = self.cluster(int(middle_s[0]), int(middle_s[-1]))
-        factor = cells[(middle_s >> _CLUSTER_SHIFT) - (int(middle_s[0]) >> _CLUSTER_SHIFT)]
-        noise = normal(mix(self._seed + 64 + level, middle_s >> level))
-        middle = (
-            value[:-1] + before / span * np.diff(value) + self._sigma * factor * np.sqrt(before * after / span) * noise
-        )
+        noise = self._noise(level, middle_s) * np.sqrt(before * after / span)
+        middle = value[:-1] + before / span * np.diff(value) + self._sigma * noise
         both = np.empty(2 * len(value) - 1)
         both[::2], both[1::2] = value, middle
         times = np.empty_like(both)
         times[::2], times[1::2] = at, at_middle
         return both, times
+
+    def _noise(self, level: int, at_s: I64) -> F64:
+        """Return the displacements of the points of one level, in units of their standard deviation."""
+        bits = mix(self._seed + 64 + level, at_s >> level)
+        if level >= _LOCAL_LEVELS:
+            return normal(bits)
+        cells = self.cluster(int(at_s[0]), int(at_s[-1]))
+        factor = cells[(at_s >> _CLUSTER_SHIFT) - (int(at_s[0]) >> _CLUSTER_SHIFT)] * _SWINGS.get(level, 1.0)
+        return np.asarray(factor * with_jumps(bits), dtype=np.float64)
 
     def values(self, first_s: int, last_s: int, level: int = 0) -> F64:
         """Return the walk at every multiple of 2**level seconds from the one at or before first_s to last_s."""

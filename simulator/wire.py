@@ -37,6 +37,8 @@ class Answer:
     headers: Sequence[tuple[str, str]] = ()
     ticks: Mapping[str, int] = field(default_factory=dict)
     """Vendor symbol -> number of the tick that this reply tells as the latest."""
+    told: bool = True
+    """These ticks count as told. False for history, whose last element is a by-product."""
     verdict: str = "ok"
     """What kind of answer it is, for the ledger."""
     credits: int = 1

@@ -95,7 +95,7 @@ class Yahoo:
             age = call.view.now_ms % _CACHE_MS // 1000 if self._cached else 0
         elif call.path.startswith("/v1/"):
             cache = "private, max-age=60, stale-while-revalidate=30"
-        rid = _short_hash(self._seed, call.view.moment.cycle, call.path)[:13].lower()
+        rid = hashlib.md5(f"{call.view.moment.cycle}{call.path}".encode(), usedforsecurity=False).hexdigest()[:13]
         common = (
             ("age", str(age)), ("cache-control", cache if answer.status == 200 else "no-cache"), ("server", "ATS"),
             ("vary", "Origin,Accept-Encoding"), ("x-envoy-upstream-service-time", "2"), ("y-rid", rid),

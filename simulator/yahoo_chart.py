@@ -249,11 +249,10 @@ def chart(call: Call, instrument: Instrument) -> Answer:
         return span
     columns = columns_of(call.view, instrument, span, snapshot)
     meta = _meta(call.view, instrument, span, snapshot, columns)
+    ticks = {instrument.vendor_symbol: snapshot.number}
     if columns is None:
         body = f'{{"chart":{{"result":[{{"meta":{meta},"indicators":{{"quote":[{{}}]}}}}],"error":null}}}}'
-        return Answer(
-            200, body.encode(), _CHART_TYPE, ticks={instrument.vendor_symbol: snapshot.number}, verdict="no_data"
-        )
+        return Answer(200, body.encode(), _CHART_TYPE, ticks=ticks, told=False, verdict="no_data")
     volume = columns.volume if instrument.traded else np.where(np.isnan(columns.volume), np.nan, 0)
     quote = encode(
         {
@@ -264,7 +263,7 @@ def chart(call: Call, instrument: Instrument) -> Answer:
     stamps = encode(columns.at_s.tolist()).decode()
     inner = f'"meta":{meta},"timestamp":{stamps},"indicators":{{"quote":[{quote}]}}'
     body = f'{{"chart":{{"result":[{{{inner}}}],"error":null}}}}'
-    return Answer(200, body.encode(), _CHART_TYPE, ticks={instrument.vendor_symbol: snapshot.number})
+    return Answer(200, body.encode(), _CHART_TYPE, ticks=ticks, told=False)
 
 
 def spark_row(call: Call, instrument: Instrument, snapshot: Snapshot) -> str | Answer:

@@ -206,7 +206,7 @@ def test_the_free_plans_are_those_of_the_facts() -> None:
     plans = load_limits()
     figures = {name: {w.name: w.credits for w in plan.windows} for name, plan in plans.items()}
     assert figures == {
-        "yahoo": {"minute": 6},
+        "yahoo": {"minute": 6, "forty_minutes": 36},
         "alphavantage": {"second": 1, "day": 25},
         "twelvedata": {"minute": 8, "day": 800},
         "polygon": {"minute": 5},

@@ -16,7 +16,7 @@ ASKS = (Ask("EURUSD", "EURUSD", "fx_spot"), Ask("GBPUSD", "GBPUSD", "fx_spot"))
 
 async def test_a_source_that_was_never_called_is_not_known_to_be_healthy(link: Link, tmp_path: Path) -> None:
     source = source_of(PlainVendor("a"), "http://127.0.0.1:1", means_of(link, tmp_path, Now()), table=table_of(["a"]))
-    report = report_of(source, source.view(T0), T0, T0)
+    report = report_of(source, source.view(T0), {}, T0, T0)
     assert (report.is_healthy, report.success_rate, report.latency_p95_ms, report.total_calls) == (None, None, None, 0)
     assert report.symbols["EURUSD"].quality is None
     await source.fetcher.close()
@@ -28,12 +28,12 @@ async def test_the_figures_after_good_and_bad_calls(server: FaultServer, link: L
     for behaviour in (prices(T0 - 100, EURUSD=1.1), prices(T0 - 50, EURUSD=1.2), ok({"error": "outage"})):
         server.behave = behaviour
         await source.latest(ASKS, source.admit())
-    report = decode_report(encode_report(report_of(source, source.view(T0), T0, T0 + 7)))
+    report = decode_report(encode_report(report_of(source, source.view(T0), {("a", "EURUSD"): 2}, T0, T0 + 7)))
     assert (report.total_calls, report.success_calls, report.failed_calls, report.success_rate) == (3, 2, 1, 0.666667)
     assert report.quota == {"minute": QuotaWindow(8, 3, 5, T0 + 61_000)}
     assert (report.is_healthy, report.last_error) == (False, "outage: ")
     euro, pound = report.symbols["EURUSD"], report.symbols["GBPUSD"]
-    assert (euro.asked, euro.served, euro.last_market_ms) == (3, 2, T0 - 50)
+    assert (euro.asked, euro.served, euro.published, euro.last_market_ms) == (3, 2, 2, T0 - 50)
     # By hand: fresh (1), two of three calls served, price and market time both there.
     assert euro.quality == round(0.4 * 1 + 0.4 * 2 / 3 + 0.2 * 1, 4)
     assert (pound.asked, pound.served, pound.quality) == (3, 0, 0.0)
@@ -47,7 +47,7 @@ async def test_a_refused_key_is_named_with_its_deadline(server: FaultServer, lin
     server.behave = ok({"error": "bad_key", "detail": "no such key"})
     await source.latest(ASKS, source.admit())
     view = source.view(T0)
-    blocked = report_of(source, view, T0, T0).blocked
+    blocked = report_of(source, view, {}, T0, T0).blocked
     assert blocked is not None
     assert (blocked.reason, blocked.until_ms, blocked.detail) == ("bad_key", T0 + 3_600_000, "no such key")
     assert is_healthy(source, view) is False

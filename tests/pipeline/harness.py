@@ -90,6 +90,12 @@ class Pipeline:
         """Return the simulator's JSON answer to a GET, or to a POST with a body."""
         return _json(f"http://127.0.0.1:{self.sim_port}{path}", body, method)
 
+    def ledger(self, vendor: str) -> list[dict[str, object]]:
+        """Return the simulator's list of calls to a vendor: cycle, now_ms, path, status, verdict, credits."""
+        calls = self.simulator(f"/sim/ledger?vendor={vendor}")
+        assert isinstance(calls, list)
+        return calls
+
     def clock(self) -> Clock | None:
         """Return the newest clock of the collector."""
         raw = self.client().get(keys.clock(0))

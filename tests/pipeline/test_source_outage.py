@@ -65,17 +65,13 @@ def test_failover_withholding_and_recovery(pipeline: Pipeline) -> None:
 
 def yahoo_calls(pipeline: Pipeline) -> list[dict[str, object]]:
     """Return the simulator's ledger of quote calls to Yahoo."""
-    calls = pipeline.simulator("/sim/ledger?vendor=yahoo")["calls"]
-    assert isinstance(calls, list)
-    return [call for call in calls if "/v7/finance/quote" in str(call["path"])]
+    return [call for call in pipeline.ledger("yahoo") if "/v7/finance/quote" in str(call["path"])]
 
 
 def check_failover_in_the_same_cycle(pipeline: Pipeline) -> None:
     """In the cycle of the first failed call, the next source was asked too."""
     failed = next(call["cycle"] for call in yahoo_calls(pipeline) if call["status"] == 500)
-    others = pipeline.simulator("/sim/ledger?vendor=alphavantage")["calls"]
-    assert isinstance(others, list)
-    assert failed in {call["cycle"] for call in others}
+    assert failed in {call["cycle"] for call in pipeline.ledger("alphavantage")}
 
 
 def check_probes(pipeline: Pipeline) -> None:

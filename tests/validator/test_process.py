@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from common import keys
 from common.heartbeat import decode_pulse
@@ -36,7 +36,8 @@ def running(folder: Path, server: "RedisServer") -> Iterator["subprocess.Popen[b
 
 
 def published(client: "redis.Redis", stream: keys.Stream) -> list[AnyMessage]:
-    return [decode(fields[keys.FIELD]) for _, fields in client.xrange(stream.key(0))]
+    entries = cast(list[tuple[bytes, dict[bytes, bytes]]], client.xrange(stream.key(0)))
+    return [decode(fields[keys.FIELD]) for _, fields in entries]
 
 
 def test_process_judges_what_arrives_stops_on_sigterm_and_goes_on_where_it_was(

@@ -1,0 +1,79 @@
+"""api/openapi.json is kept by hand: it must name the same routes as the code, and both must agree on every shape."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import jsonschema_rs
+import pytest
+
+from api.app import OPENAPI, routes
+from api.context import Context
+from tests.api.history import write_bars
+from tests.api.test_data import minutes
+from tests.api.test_health import working
+from tests.api.test_posts import CLOSE, FILL, STOP
+from tests.api.world import World
+
+Api = tuple[httpx.AsyncClient, Context]
+Object = dict[str, dict[str, dict[str, object]]]
+
+DOCUMENT = json.loads(OPENAPI.read_text())
+
+
+def valid(schema: Object, value: object) -> None:
+    """Fail with the place of the first thing in `value` that the schema doesn't allow."""
+    jsonschema_rs.validate({**schema, "components": DOCUMENT["components"]}, value)
+
+
+def examples() -> Iterator[tuple[str, Object, object]]:
+    for path, operations in DOCUMENT["paths"].items():
+        for method, operation in operations.items():
+            bodies = {"request": operation["requestBody"]} if "requestBody" in operation else {}
+            for status, part in {**operation["responses"], **bodies}.items():
+                for content in part["content"].values():
+                    yield f"{method} {path} {status}", content["schema"], content["example"]
+
+
+def test_the_document_names_every_route_and_no_other() -> None:
+    served = {(route.path, method) for route in routes() for method in route.methods or () if method != "HEAD"}
+    described = {(path, method.upper()) for path, operations in DOCUMENT["paths"].items() for method in operations}
+    assert described == served
+
+
+@pytest.mark.parametrize(("schema", "example"), [pytest.param(s, e, id=name) for name, s, e in examples()])
+def test_every_example_is_valid(schema: Object, example: object) -> None:
+    valid(schema, example)
+
+
+async def test_every_reply_of_a_working_pipeline_is_valid(world: World, api: Api) -> None:
+    working(world)
+    world.lane("EURUSD", "1m")
+    world.signal("EURUSD")
+    write_bars(world.settings.database_path, minutes(0, 3))
+    replies = {
+        path: await api[0].get(path.replace("{symbol}", "EURUSD") + "?limit=2&forming=1&equity=1000")
+        for path, operations in DOCUMENT["paths"].items() if "get" in operations and path != "/metrics"
+    }  # fmt: skip
+    for path, body in (("/api/executions", FILL), ("/api/executions/close", CLOSE), ("/api/events", STOP)):
+        replies[path] = await api[0].post(path, content=body)
+    replies["/api/positions"] = await api[0].get("/api/positions")
+    for path, reply in replies.items():
+        method = "post" if "post" in DOCUMENT["paths"][path] else "get"
+        assert reply.status_code == 200, path
+        valid(DOCUMENT["paths"][path][method]["responses"]["200"]["content"]["application/json"]["schema"], reply.json())
+
+
+async def test_every_reply_before_anything_ran_is_valid(api: Api) -> None:
+    for path, operations in DOCUMENT["paths"].items():
+        if "get" not in operations or path == "/metrics":
+            continue
+        reply = await api[0].get(path.replace("{symbol}", "EURUSD"))
+        responses = operations["get"]["responses"]
+        valid(responses[str(reply.status_code)]["content"]["application/json"]["schema"], reply.json())
+
+
+def test_the_page_names_every_route() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text()
+    assert [route.path for route in routes() if f"{route.path}`" not in page and f"{route.path}?" not in page] == []
