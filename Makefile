@@ -22,7 +22,7 @@ DEMO ?=
 CMD ?=
 export CMD
 TESTS ?= tests
-PYTEST_OPTIONS ?=
+PYTEST_OPTIONS ?= -n 2 --cov --cov-report=term
 
 DEMO_OPTIONS = $(if $(DATA),--data "$(DATA)") $(if $(SPEED),--speed $(SPEED)) $(if $(LIMITS),--limits $(LIMITS)) \
 	$(if $(INTERVAL),--interval $(INTERVAL)) $(if $(START),--start "$(START)") $(if $(SEED),--seed $(SEED))

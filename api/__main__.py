@@ -61,7 +61,7 @@ def main() -> None:
             raise SystemExit(1)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
+def _end(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 

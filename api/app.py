@@ -66,13 +66,13 @@ def create_app(context: Context) -> Starlette:
     return app
 
 
-async def get_index(request: Request) -> Response:
+async def get_index(_request: Request) -> Response:
     """Answer with who this is and what may be asked."""
     paths = [f"{'/'.join(sorted((route.methods or set()) - {'HEAD'}))} {route.path}" for route in routes()]
     return json_response({"service": health.service(), "routes": paths})
 
 
-async def get_openapi(request: Request) -> Response:
+async def get_openapi(_request: Request) -> Response:
     """Answer with the description of this api."""
     return ascii_response(_document())
 
@@ -84,6 +84,7 @@ def _document() -> bytes:
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     context: Context = app.state.context
+    await background.prepare_sessions(context)
     gc.collect()
     gc.freeze()  # the imports' objects are never garbage: not looking at them again takes the pauses out
     task = asyncio.create_task(background.run(context))
@@ -105,12 +106,12 @@ def _stop_process(app: Starlette, task: "asyncio.Task[None]") -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     return error.response()
 
 
-async def _redis_away(request: Request, error: Exception) -> Response:
+async def _redis_away(_request: Request, error: Exception) -> Response:
     return ApiError(503, "redis_away", "the current state can't be read", "Redis answers", str(error)).response()
 
 

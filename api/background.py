@@ -1,7 +1,7 @@
 """What the api does beside answering: heartbeat, sending reports on, watching positions, trimming its streams."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 import structlog
@@ -11,16 +11,18 @@ from api.figures import total
 from api.watch import Watch
 from common import keys
 from common.clock import monotonic_s
-from common.errors import Retryable
+from common.errors import PipelineError, Retryable
 from common.heartbeat import Heartbeat
 from common.housekeeping import trim
 from common.redis_link import Command, open_link
+from common.sessions import is_open
 from common.settings import Settings
 
 log = structlog.get_logger()
 
 TICK_S = 1.0
 TRIM_EVERY_S = 10.0
+DAY_MS = 86_400_000
 EQUITY_EVERY_MS = 60_000
 STREAMS = (keys.EXECUTIONS, keys.EVENTS)
 
@@ -32,7 +34,28 @@ async def run(context: Context) -> None:
         group.create_task(_every(0.0, "publisher", _Sender(context).send))
         group.create_task(_every(TICK_S, "positions", partial(Watch().look, context)))
         group.create_task(_every(TICK_S, "equity", _EquityObserver(context).observe))
+        group.create_task(_every(TICK_S, "sessions", partial(prepare_sessions, context)))
         group.create_task(_every(TRIM_EVERY_S, "housekeeping", partial(keep_house, context)))
+
+
+async def prepare_sessions(context: Context) -> None:
+    """Have the calendars of today and tomorrow ready: the first question about a year takes more than a second."""
+    wall_ms = context.wall_ms()
+    moments = [wall_ms, wall_ms + DAY_MS]
+    try:
+        stream_ms = (await context.state.read()).now(wall_ms).stream_ms
+    except Retryable:
+        stream_ms = None
+    if stream_ms is not None:
+        moments += [stream_ms, stream_ms + DAY_MS]
+    sessions = {context.table.session_of(name) for name in context.table.symbols}
+    await asyncio.to_thread(_look_up, sessions, moments)
+
+
+def _look_up(sessions: Iterable[str], moments: Iterable[int]) -> None:
+    for at_ms in moments:
+        for session in sessions:
+            is_open(session, at_ms)
 
 
 class _Beat:
@@ -100,7 +123,7 @@ async def _every(seconds: float, name: str, work: Callable[[], Awaitable[None]])
         try:
             await work()
             failing = False
-        except Retryable as e:
+        except PipelineError as e:  # even what is fatal for this task is not for the answers
             if not failing:
                 log.warning("background.waiting", task=name, error=str(e))
             failing = True

@@ -116,8 +116,6 @@ def _own(context: Context) -> Component:
 
 def _with_own(context: Context, seen: Survey) -> list[Pulse]:
     """Return the pulses with this process's own figures as they are now, not as they were at its last heartbeat."""
-    own = Pulse(
-        STAGE, context.instance, 0, seen.wall_ms, seen.wall_ms, "ok", "", {}, context.metrics.snapshot()
-    )
+    own = Pulse(STAGE, context.instance, 0, seen.wall_ms, seen.wall_ms, "ok", "", {}, context.metrics.snapshot())
     others = [p for p in seen.pulses or () if (p.stage, p.instance) != (own.stage, own.instance)]
     return [*others, own]

@@ -74,8 +74,8 @@ class Ledger:
         for report in self._journal.all():
             try:
                 self._apply(report)
-            except (msgspec.MsgspecError, ApiError) as e:  # written by another release
-                log.error("journal.unreadable", id=report.id, error=str(e))
+            except (msgspec.MsgspecError, ApiError):  # written by another release
+                log.exception("journal.unreadable", id=report.id)
             if not report.id.startswith(OWN_REPORTS):
                 newest_ms = report.wall_ms
         return newest_ms
@@ -148,7 +148,7 @@ class Ledger:
             # Not cancelled with its request: what reached the disk must reach the memory too.
             added = await asyncio.shield(asyncio.ensure_future(self._store(report)))
         except Retryable as e:
-            log.error("journal.away", error=str(e))
+            log.exception("journal.away")
             raise away("journal_away", "the report could not be kept; send it again") from e
         trade_id = message.trade_id if isinstance(message, Execution) else ""
         return Receipt(message.id, not added, self.positions.get(trade_id))

@@ -11,7 +11,7 @@ from typing import ClassVar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 HEAD_BYTES = 16 * 1024  # request line and headers together
-HEAD_WITHIN_S = 5.0  # from the first byte (or the connection) to the end of the headers
+HEAD_WITHIN_S = 3.0  # from the first byte (or the connection) to the end of the headers
 REQUEST_WITHIN_S = 30.0  # from the headers to the last byte that the client has taken
 CONNECTIONS = 1_000
 

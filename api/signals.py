@@ -36,9 +36,7 @@ async def _judged(context: Context, equity: float, wall_ms: int) -> list[Advice 
     pipeline = await context.state.read()
     # Asked after the read: a connection that the read found broken counts.
     delivered = context.publisher.delivered
-    question = Question(
-        context.settings, context.table, pipeline, context.ledger.positions, wall_ms, equity, delivered
-    )
+    question = Question(context.settings, context.table, pipeline, context.ledger.positions, wall_ms, equity, delivered)
     return [judge(question, state) for state in pipeline.symbols.values()]
 
 

@@ -9,9 +9,7 @@ from common.sources import Blocked, QuotaWindow, SourceReport
 REPORT_LIMIT_MS = 5_000  # a report older than this, in real time, says nothing of the source's health
 
 
-def source_view(
-    report: SourceReport | None, breaker: BreakerView, wall_ms: int, now_ms: int
-) -> dict[str, object]:
+def source_view(report: SourceReport | None, breaker: BreakerView, wall_ms: int, now_ms: int) -> dict[str, object]:
     """Return one entry of `data_sources`. now_ms: the clock that the source's deadlines are in (the stream's)."""
     view: dict[str, object] = {"breaker": breaker_view(breaker, now_ms)}
     if report is None:

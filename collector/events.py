@@ -24,11 +24,23 @@ class Events:
         if change is None:
             return
         event = _BREAKER_EVENT[change.after]
-        fields: dict[str, str | int | float] = {"before": change.before, "after": change.after}
-        fields |= {"failures": change.failures, "number": change.number}
         say = log.warning if change.after is State.OPEN else log.info
         say(event, source=source, before=change.before, failures=change.failures, error=change.error)
         self._metrics.count("md_breaker_transitions_total", source=source, state=change.after)
+        self._tell(source, change)
+
+    def again(self, source: str, newest: Transition | None) -> None:
+        """Send a breaker's newest change once more: who made it may have died before committing the event.
+
+        The event's id is the same as then, so whoever has it already drops this one.
+        """
+        if newest is not None:
+            self._tell(source, newest)
+
+    def _tell(self, source: str, change: Transition) -> None:
+        fields: dict[str, str | int | float] = {"before": change.before, "after": change.after}
+        fields |= {"failures": change.failures, "number": change.number}
+        event = _BREAKER_EVENT[change.after]
         self._add(source, event, change.at_ms, str(change.number), change.error, fields)
 
     def refusal(self, source: str, symbol: str, verdict: Verdict, at_ms: int, until_ms: int, detail: str) -> None:

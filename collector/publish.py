@@ -14,8 +14,9 @@ import msgspec
 from collector.events import Events
 from collector.source import Answer
 from common import keys
+from common.errors import Fatal
 from common.fence import Fence
-from common.keys import FIELD, RAW, SOURCE_EVENTS
+from common.keys import BACKFILL, FIELD, RAW, SOURCE_EVENTS
 from common.messages import Clock, RawQuote, RawQuotes, encode
 from common.metrics import Metrics
 from common.redis_link import Command, Link, flat_pairs
@@ -56,6 +57,7 @@ class Publisher:
         """Take all partitions over and read what was committed. Returns the symbols' last statuses."""
         statuses: dict[str, SymbolStatus] = {}
         for p, fence in self.fences.items():
+            _check_types(self._link, p)
             fence.take()
             self._link.call("UNWATCH")  # an older watch of this connection would take our own new epoch for another's
             state, status = (
@@ -166,6 +168,17 @@ class Publisher:
                 self.published[answer.source, quote.symbol] += 1
                 self._metrics.count("md_data_points_total", symbol=quote.symbol)
         return tuple(new)
+
+
+def _check_types(link: Link, p: int) -> None:
+    """Fatal if a key written inside a transaction is of another type: Redis would execute the rest of it."""
+    expected = {
+        RAW.key(p): b"stream", SOURCE_EVENTS.key(p): b"stream", BACKFILL.key(p): b"stream",
+        keys.dead(p, STAGE): b"stream", keys.state(p, STAGE): b"hash", keys.symbol_status(p): b"hash",
+    }  # fmt: skip
+    for (key, kind), found in zip(expected.items(), link.exchange([("TYPE", key) for key in expected]), strict=True):
+        if found not in (kind, b"none"):
+            raise Fatal(f"{link.where}: key {key}: expected a {kind.decode()}, found {found!r}: rename it, start again")
 
 
 def identity(quote: RawQuote) -> bytes:

@@ -142,8 +142,9 @@ class Collector:
                 await asyncio.wait([ticking, stopping], return_when=asyncio.FIRST_COMPLETED)
                 if not ticking.done():
                     return
-                await self._cycles.run(ticking.result())
-                self._moved_s = monotonic_s()
+                if not self._held_back:  # meanwhile
+                    await self._cycles.run(ticking.result())
+                    self._moved_s = monotonic_s()
             finally:
                 await _cancel([ticking, stopping])
 

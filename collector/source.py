@@ -78,10 +78,11 @@ class Source:
         """Begin: the counter exists afterwards, and what only a human can mend is tried once more."""
         self._first_start = first_start
         self._establish()
-        link, now_ms = self._means.link, self._means.now_ms()
-        hopeless = [s for s, block in self.view(now_ms).blocks.items() if block.verdict in HOPELESS]
+        view = self.view(self._means.now_ms())
+        hopeless = [s for s, block in view.blocks.items() if block.verdict in HOPELESS]
         if hopeless:
-            link.exchange([lift(self.name, tuple(hopeless))])
+            self._means.link.exchange([lift(self.name, tuple(hopeless))])
+        self._means.events.again(self.name, view.breaker.newest_transition())
 
     def view(self, now_ms: int) -> SourceView:
         """Return the source as it is now: one round trip."""

@@ -26,7 +26,8 @@ local function ahead(deadline, longest) return now < deadline and deadline <= no
 local function change(after, failures, err, opened_at, retry_at)
   transitions = transitions + 1
   redis.call('HSET', key, 'state', after, 'transitions', text(transitions), 'opened_at_ms', text(opened_at),
-    'retry_at_ms', text(retry_at), 'lease_until_ms', '0', 'last_error', err, 'failures', text(failures))
+    'retry_at_ms', text(retry_at), 'lease_until_ms', '0', 'last_error', err, 'failures', text(failures),
+    'changed_at_ms', text(now), 'before', state)
   local reply = {state, after, text(now), text(transitions), text(failures), err}
   state = after
   return reply

@@ -43,6 +43,16 @@ class BreakerView:
     """Number of the newest probe ever admitted."""
     lease_until_ms: int = 0
     """When the probe in flight is given up; 0: none is in flight."""
+    changed_at_ms: int = 0
+    """Of the newest change of state; 0: there was none."""
+    before: State = State.HALF_OPEN
+    """What it was before that change."""
+
+    def newest_transition(self) -> "Transition | None":
+        """Return the newest change of state, as it was reported then; None if there was none."""
+        if not self.transitions:
+            return None
+        return Transition(self.before, self.state, self.changed_at_ms, self.transitions, self.failures, self.last_error)
 
     def admits(self, now_ms: int, rules: Rules) -> bool:
         """Return whether a call would be admitted now."""
@@ -148,8 +158,9 @@ def _counts(view: BreakerView, admission: Admission) -> bool:
 def _change(view: BreakerView, after: State, now_ms: int, error: str) -> tuple[BreakerView, Transition]:
     number = view.transitions + 1
     changed = replace(
-        view, state=after, transitions=number, opened_at_ms=None, retry_at_ms=None, lease_until_ms=0, last_error=error
-    )
+        view, state=after, transitions=number, opened_at_ms=None, retry_at_ms=None, lease_until_ms=0, last_error=error,
+        changed_at_ms=now_ms, before=view.state,
+    )  # fmt: skip
     return changed, Transition(view.state, after, now_ms, number, view.failures, error)
 
 
@@ -170,4 +181,6 @@ def view_of(stored: Mapping[bytes, bytes]) -> BreakerView:
         transitions=number(b"transitions"),
         lease=number(b"lease"),
         lease_until_ms=number(b"lease_until_ms"),
+        changed_at_ms=number(b"changed_at_ms"),
+        before=State(stored.get(b"before", b"HALF_OPEN").decode()),
     )

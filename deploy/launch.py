@@ -27,7 +27,7 @@ READY_S = 60.0
 NOTHING_RUNS = 3  # the exit code of `status` for "not running", as systemd has it
 
 
-class Interrupted(Exception):  # noqa: N818  # no error: the way a person ends it
+class Interrupted(Exception):
     """SIGTERM or a closed terminal; Ctrl-C is Python's own KeyboardInterrupt."""
 
 

@@ -46,6 +46,12 @@ def unready(view: View, stages: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def waiting(missing: Mapping[str, str]) -> str:
+    """Return what is waited for, stages with the same reason together."""
+    reasons = dict.fromkeys(missing.values())
+    return "; ".join(f"{', '.join(s for s in missing if missing[s] == why)} ({why})" for why in reasons)
+
+
 def text(value: object) -> str:
     """Return a value as it is shown; unknown is empty."""
     return "" if value is None else str(value)
@@ -64,7 +70,8 @@ def component_lines(view: View) -> list[str]:
     components = part(view.health, "components")
     states = {name: part(components, name) for name in COMPONENTS}
     well = [name for name, state in states.items() if state.get("status") == "healthy"]
-    lines = [f"{text(view.health.get('status')) or 'the api does not answer':<10} {' '.join(well)}".rstrip()]
+    simulated = "  (simulated)" if view.health.get("simulated") else ""
+    lines = [f"{text(view.health.get('status')) or 'the api does not answer':<10} {' '.join(well)}{simulated}".rstrip()]
     for name, state in states.items():
         if name not in well:
             known = text(state.get("status")) or "unknown"

@@ -1,6 +1,7 @@
 """Follow an installation through its api: until it is ready, and what happens then."""
 
 import contextlib
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -27,7 +28,7 @@ def wait_until_ready(observer: Observer, alive: Callable[[], bool], limit_s: flo
             return True
         if time.monotonic() >= next_word:
             next_word += FIRST_WORD_S
-            say("  waiting for " + "; ".join(f"{stage}: {why}" for stage, why in missing.items()))
+            say(f"  waiting for {screen.waiting(missing)}")
         time.sleep(POLL_S)
     return False
 
@@ -39,7 +40,8 @@ def follow(observer: Observer, alive: Callable[[], bool], out: TextIO) -> None:
     height = 0
     while alive():
         view = observer.view()
-        picture = screen.picture(view)
+        columns = shutil.get_terminal_size().columns if terminal else None
+        picture = [line[:columns] for line in screen.picture(view)]  # a wrapped line would spoil the redrawing
         new = [screen.signal_line(signal) for signal in view.signals if signal.id not in known]
         known = {signal.id for signal in view.signals}
         if terminal and height:

@@ -11,7 +11,7 @@ import numpy as np
 from simulator.instruments import Instrument, Terms
 from simulator.path import Path, mix, mix_one, seed_of, uniform
 from simulator.sessions import Session, earlier, later, newest_session, session_of, sessions_between
-from simulator.ticks import F64, I64, Bars, Sight, Snapshot, Ticks, aggregate, coarsen, join
+from simulator.ticks import F64, I64, Bars, Extremes, Sight, Snapshot, Ticks, aggregate, coarsen, join
 
 MINUTE_MS = 60_000
 _FINE_HISTORY_MS = 10 * 86_400_000
@@ -20,6 +20,8 @@ _COARSE_LEVEL = 4
 _GROUP = 8
 """One tick in each group of so many is left out: vendors don't change every second."""
 _QUIET_MINUTE_ONE_IN = 211
+_SPREAD_MS, _SCATTER = 4000, 2_654_435_761
+"""In one of five stretches of four seconds the spread is wide; Knuth's multiplier picks them."""
 _KEPT: dict[int, int] = {60_000: 40, 300_000: 120, 900_000: 300}
 _KEPT_OTHER = 800
 
@@ -113,6 +115,7 @@ class GeneratedSeries:
         self._bars = {width: Recent(kept) for width, kept in _KEPT.items()}
         self._other_bars = Recent(_KEPT_OTHER)
         self._closes = Recent(8)
+        self._extremes = Extremes()
         self._first_numbers: dict[date, int] = {}
         first = newest_session(self._session, lattice.start_ms).day
         self._first_numbers[first] = 1
@@ -231,10 +234,10 @@ class GeneratedSeries:
         return self._describe(session, ticks, index)
 
     def _describe(self, session: Session, ticks: Ticks, index: int) -> Snapshot:
-        today = ticks.price[: index + 1]
-        price, high, low = float(today[-1]), float(today.max()), float(today.min())
-        wide = 3 if mix_one(self._seed + 4, int(ticks.market_ms[index]) // 4000) % 5 == 0 else 2
-        spread = self._terms.half_spread_steps * wide // 2
+        price = float(ticks.price[index])
+        high, low = self._extremes.upto(ticks.price, 0, index)
+        wide = (int(ticks.market_ms[index]) // _SPREAD_MS * _SCATTER >> 16) % 5 == 0
+        spread = self._terms.half_spread_steps * (3 if wide else 2) // 2
         unit = self._terms.steps_per_unit
         steps = round(price * unit)
         usual = self._terms.price(self._walk.spot)
@@ -246,7 +249,7 @@ class GeneratedSeries:
             ask=(steps + spread) / unit,
             volume=int(ticks.volume[index]),
             day_volume=int(ticks.day_volume[index]),
-            day_open=float(today[0]),
+            day_open=float(ticks.price[0]),
             day_high=high,
             day_low=low,
             previous_close=self._close_before(session),

@@ -8,7 +8,7 @@ from simulator.csv_source import Recording, day_starts, day_volumes
 from simulator.instruments import Instrument, Terms
 from simulator.sessions import open_mask
 from simulator.spelling import decimals
-from simulator.ticks import F64, Bars, Sight, Snapshot, Ticks, aggregate
+from simulator.ticks import F64, Bars, Extremes, Sight, Snapshot, Ticks, aggregate
 from simulator.timeline import seen
 
 _SPREAD_TRIES = 8
@@ -61,6 +61,7 @@ class ReplaySeries:
         self.ticks = ticks
         self._terms = terms
         self._days = day_starts(ticks.market_ms) if len(ticks.market_ms) else np.zeros(1, dtype=np.int64)
+        self._extremes = Extremes()
         self._highest = np.maximum.accumulate(ticks.price)
         self._lowest = np.minimum.accumulate(ticks.price)
 
@@ -78,7 +79,7 @@ class ReplaySeries:
     def _describe(self, index: int) -> Snapshot:
         ticks = self.ticks
         first = int(self._days[np.searchsorted(self._days, index, "right") - 1])
-        today = ticks.price[first : index + 1]
+        high, low = self._extremes.upto(ticks.price, first, index)
         bid, ask = self._sides(index)
         return Snapshot(
             number=ticks.number(index),
@@ -88,9 +89,9 @@ class ReplaySeries:
             ask=ask,
             volume=int(ticks.volume[index]),
             day_volume=int(ticks.day_volume[index]),
-            day_open=float(today[0]),
-            day_high=float(today.max()),
-            day_low=float(today.min()),
+            day_open=float(ticks.price[first]),
+            day_high=high,
+            day_low=low,
             previous_close=float(ticks.price[max(0, first - 1)]),
             year_high=float(self._highest[index]),
             year_low=float(self._lowest[index]),

@@ -2,17 +2,21 @@
 
 import struct
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import formatdate
+from functools import lru_cache
 
 import numpy as np
 
 _JAVA_PLAIN_FROM = 1e-3
 _JAVA_PLAIN_BELOW = 1e7
+_FAST_BELOW = 1e6
+_FLOAT32 = struct.Struct("f")
 
 
 def float32(value: float) -> float:
     """Return the float32 nearest to `value`, widened back to a double: what a chart array holds."""
-    widened: float = struct.unpack("f", struct.pack("f", value))[0]
+    widened: float = _FLOAT32.unpack(_FLOAT32.pack(value))[0]
     return widened
 
 
@@ -27,8 +31,19 @@ def _scientific(text: str) -> str:
     return _java(mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa, int(exponent))
 
 
+def _shortest(value: float) -> str:
+    """Return the shortest digits that no other float32 is nearer to; `value` is at least 1E-3 and below 1E6."""
+    narrow = float32(value)
+    forms = (form % narrow for form in ("%.6g", "%.7g", "%.8g"))
+    text = next((text for text in forms if float32(float(text)) == narrow), f"{narrow:.9g}")
+    return text if "." in text else f"{text}.0"
+
+
+@lru_cache(maxsize=8192)
 def java_float(value: float) -> str:
     """Return Java's spelling of the float32 nearest to `value`: shortest digits, 236.0, -5.505085E-4, 2.464E10."""
+    if _JAVA_PLAIN_FROM <= abs(value) < _FAST_BELOW:
+        return _shortest(value)
     narrow = np.float32(value)
     if value == 0 or _JAVA_PLAIN_FROM <= abs(value) < _JAVA_PLAIN_BELOW:
         text = str(narrow)
@@ -43,6 +58,7 @@ def java_double(value: float) -> str:
     return _scientific(np.format_float_scientific(np.float64(value), unique=True, trim="k"))
 
 
+@lru_cache(maxsize=8192)
 def yahoo_price(price: float) -> str:
     """Return a market price as the v7 quote spells it.
 
@@ -76,7 +92,7 @@ def eight_digits(value: float) -> str:
     if value == 0:
         return "0"
     if abs(value) < 1:
-        return np.format_float_positional(value, precision=8, unique=False, fractional=False, trim="k")
+        return f"{Decimal(f'{value:.7e}'):f}"
     return plain(float(f"{value:.7g}"))
 
 

@@ -85,6 +85,25 @@ class Sight(NamedTuple):
     ordinal: int | None = None
 
 
+class Extremes:
+    """Highest and lowest prices of a day up to a tick; asking for the next tick looks at that tick only."""
+
+    def __init__(self) -> None:
+        self._prices: F64 | None = None
+        self._first = self._index = 0
+        self._high = self._low = 0.0
+
+    def upto(self, prices: F64, first: int, index: int) -> tuple[float, float]:
+        """Return high and low of the prices [first, index]."""
+        known = prices is self._prices and first == self._first and index >= self._index
+        fresh = prices[self._index if known else first : index + 1]
+        high, low = float(fresh.max()), float(fresh.min())
+        if known:
+            high, low = max(high, self._high), min(low, self._low)
+        self._prices, self._first, self._index, self._high, self._low = prices, first, index, high, low
+        return high, low
+
+
 class Series(Protocol):
     """One instrument's prices."""
 

@@ -46,17 +46,21 @@ def judge_bars(raw: RawBars, raw_id: str) -> tuple[HistoryBars, tuple[Reject, ..
         else:
             good.append(_bar(raw, bar))
     rejects.sort(key=lambda reject: reject.raw_index)
-    return history(raw, good), tuple(rejects)
+    return history(raw, raw_id, good), tuple(rejects)
 
 
 def refuse_bars(raw: RawBars, raw_id: str, reason: Rejected) -> tuple[HistoryBars, tuple[Reject, ...]]:
     """Return an empty history and all bars rejected for one reason."""
-    return history(raw, ()), tuple(_reject(raw, raw_id, i, reason) for i in range(len(raw.bars)))
+    return history(raw, raw_id, ()), tuple(_reject(raw, raw_id, i, reason) for i in range(len(raw.bars)))
 
 
-def history(raw: RawBars, bars: Sequence[Bar]) -> HistoryBars:
+def history(raw: RawBars, raw_id: str, bars: Sequence[Bar]) -> HistoryBars:
     """Return the answer that passes on what the raw one says of the request."""
-    return HistoryBars(raw.request_id, raw.symbol, raw.timeframe, raw.source_class, tuple(bars), raw.final, raw.detail)
+    return HistoryBars(
+        request_id=raw.request_id, symbol=raw.symbol, timeframe=raw.timeframe, source_class=raw.source_class,
+        bars=tuple(bars), final=raw.final, detail=raw.detail, raw_id=raw_id, source=raw.source,
+        received_ms=raw.received_ms,
+    )  # fmt: skip
 
 
 def _check(bar: CleanBar, raw: RawBars, before: CleanBar | None) -> None:

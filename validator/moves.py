@@ -1,7 +1,9 @@
 """Whether a price can follow the last one: jumps, spikes, and levels that prove to be real.
 
-A move is measured as |log return|. Measured on 24 files of real bars and quotes (six symbols, 2014 to 2026, NFP and
-FOMC days among them; bars as four ticks), almost no true step between neighbouring quotes exceeds 0.75 %.
+A move is measured as |log return|. The thresholds were measured on 24 files of real bars and quotes (six symbols and
+bitcoin, 2014 to 2026, NFP and FOMC days among them; each bar as four ticks 15 s apart): 85 of 3,343,177 true prices are
+taken for spikes, 25 of them bitcoin's and none of 735,033 real quotes, never more than three in a row; of 3,252 prices
+moved by x10, x0.1, +2 % or -2 %, four pass.
 """
 
 import math

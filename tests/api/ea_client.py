@@ -1,4 +1,4 @@
-"""A client as the expert advisor is one: no JSON parser, only a search for substrings, and its checks before an order."""
+"""A client as the expert advisor is one: no JSON parser, only a search for substrings."""
 
 from dataclasses import dataclass
 

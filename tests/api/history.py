@@ -8,7 +8,6 @@ from pathlib import Path
 from common.messages import Bar
 from storer.schema import migrate
 
-
 BAR_FIELDS = [name for name in Bar.__struct_fields__ if name != "final"]
 
 

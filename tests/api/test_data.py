@@ -21,9 +21,9 @@ MINUTE_MS = 60_000
 def minutes(first: int, count: int) -> list[Bar]:
     """Return bars of EURUSD, numbered from `first`; number n opens n minutes after noon."""
     return [
-        Bar("EURUSD", "1m", NOON_MS + n * MINUTE_MS, 1.0 + n, 1.5 + n, 0.5 + n, 1.25 + n, 3.0, "ticks", 7, "yahoo", "fx_spot")
-        for n in range(first, first + count)
-    ]  # fmt: skip
+        Bar("EURUSD", "1m", at, 1.0 + n, 1.5 + n, 0.5 + n, 1.25 + n, 3.0, "ticks", 7, "yahoo", "fx_spot")
+        for n, at in ((n, NOON_MS + n * MINUTE_MS) for n in range(first, first + count))
+    ]
 
 
 def cache(world: World, bars: Sequence[Bar]) -> None:
@@ -132,9 +132,14 @@ async def test_sources_show_breaker_quota_and_who_has_no_source(world: World, ap
     quota = {"day": QuotaWindow(25, 20, 5, NOON_MS + 3_600_000)}
     report = SourceReport("alphavantage", NOON_MS, NOON_MS, True, 20, 19, 1, 0.95, 120.0, 80.0, True, quota=quota)
     world.redis.set(keys.source_report("alphavantage"), encode_report(report))
-    opened = {"state": "OPEN", "failures": 5, "opened_at_ms": NOON_MS - 10_000, "retry_at_ms": NOON_MS + 50_000,
-              "last_error": "timeout"}  # fmt: skip
-    world.redis.hset(keys.breaker("alphavantage"), mapping=opened)
+    opened: dict[str, str | int] = {
+        "state": "OPEN",
+        "failures": 5,
+        "opened_at_ms": NOON_MS - 10_000,
+        "retry_at_ms": NOON_MS + 50_000,
+        "last_error": "timeout",
+    }
+    world.hash(keys.breaker("alphavantage"), opened)
     reply = (await api[0].get("/api/sources")).json()
     shown = reply["sources"]["alphavantage"]
     assert shown["quota"]["day"] == {"limit": 25, "used": 20, "remaining": 5, "resets_at": "2026-06-17T15:00:00.000Z"}
@@ -142,7 +147,8 @@ async def test_sources_show_breaker_quota_and_who_has_no_source(world: World, ap
         "state": "OPEN", "failures": 5, "opened_at": "2026-06-17T13:59:50.000Z", "retry_in_seconds": 50.0,
         "last_error": "timeout",
     }  # fmt: skip
-    assert (reply["sources"]["yahoo"]["is_healthy"], reply["sources"]["yahoo"]["breaker"]["state"]) == (None, "HALF_OPEN")
+    never = reply["sources"]["yahoo"]
+    assert (never["is_healthy"], never["breaker"]["state"]) == (None, "HALF_OPEN")
     assert reply["symbols"]["XAUUSD"]["detail"] == "no source, withheld"
 
 

@@ -17,9 +17,8 @@ Api = tuple[httpx.AsyncClient, Context]
 
 ORDER = ["symbol", "action", "confidence", "q_star", "es95", "stop_loss", "take_profit_1", "take_profit_2", "lots",
          "alpha_id", "regime"]  # fmt: skip
-NASTY = ["momentum_v3", "symbol", "signals", 'a"b', "back\\slash", "Über", "漢字", "x\ny", "{}", '","symbol":"', "", "a b",
-         "null", '"symbol"', "symbol\x00"]  # fmt: skip
-BROKERS = {"NAS100": "US100.e", "XAUUSD": "XAUUSD", "EURUSD": "EURUSD", "GBPUSD": "GBPUSD", "US30": "US30.e", "US500": "US500.e"}
+NASTY = ["momentum_v3", "symbol", "signals", 'a"b', "back\\slash", "Über", "漢字", "x\ny", "{}", '","symbol":"', "",
+         "a b", "null", '"symbol"', "symbol\x00"]  # fmt: skip
 LOTS = {name: (Decimal("0.1"), Decimal(100)) for name in ("US100.e", "US30.e", "US500.e")} | {
     "XAUUSD": (Decimal("0.01"), Decimal(50)), "EURUSD": (Decimal("0.01"), Decimal(100)),
     "GBPUSD": (Decimal("0.01"), Decimal(100)),
@@ -113,7 +112,7 @@ def check_order(order: ea_client.Order, entry: float) -> None:
 
 
 async def test_a_fill_silences_its_signal_at_once_and_for_good(world: World, api: Api) -> None:
-    """The client executes what it is served again, each second: after the report nothing may come, not even after a close."""
+    """The client executes what it is served again: after its report nothing may come, not even after a close."""
     world.alive("NAS100")
     world.signal("NAS100", expires_ms=NOON_MS + 10_000)
     order = ea_client.read((await api[0].get("/api/signals?equity=100000")).content)[0]

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import TypedDict
 
 import httpx
 import pytest
@@ -17,7 +18,17 @@ from tests.api.test_posts import FILL
 from tests.api.world import NOON_MS, SYMBOLS, World, serving
 
 Api = tuple[httpx.AsyncClient, Context]
+NEVER_IN_NAMES = {"counter", "gauge", "histogram", "ms", "milliseconds", "minutes", "hours", "kb"}
 STAGES = ("collector", "validator", "storer", "features")
+
+
+class Report(TypedDict):
+    """The parts of the health report that scripts read."""
+
+    status: str
+    components: dict[str, dict[str, object]]
+    performance: dict[str, object]
+    data_sources: dict[str, dict[str, object]]
 
 
 def metrics_of(stage: str) -> Metrics:
@@ -43,7 +54,8 @@ def beat(world: World, stage: str, age_ms: int = 0, status: str = "ok") -> None:
     def store(key: str, value: bytes) -> None:
         world.redis.set(key, value)
 
-    Heartbeat(store, stage, stage, metrics_of(stage)).beat(world.wall.ms - age_ms, status, "" if status == "ok" else "why")
+    message = "" if status == "ok" else "why"
+    Heartbeat(store, stage, stage, metrics_of(stage)).beat(world.wall.ms - age_ms, status, message)
 
 
 def working(world: World) -> None:
@@ -54,10 +66,10 @@ def working(world: World) -> None:
     write_clock(world.settings.database_path, world.wall.ms - 5_000)
 
 
-async def health(client: httpx.AsyncClient) -> dict[str, dict[str, dict[str, object]]]:
+async def health(client: httpx.AsyncClient) -> Report:
     reply = await client.get("/health")
     assert reply.status_code == 200
-    found: dict[str, dict[str, dict[str, object]]] = reply.json()
+    found: Report = reply.json()
     return found
 
 
@@ -206,7 +218,7 @@ async def test_the_exposition_follows_promtools_rules(world: World, api: Api) ->
         assert name == name.lower()
         assert name.endswith("_total") == (kind == "counter"), name
         assert not name.endswith(("_bucket", "_count", "_sum", "_info"))
-        assert not {"counter", "gauge", "histogram", "ms", "milliseconds", "minutes", "hours", "kb"} & set(name.split("_"))
+        assert not NEVER_IN_NAMES & set(name.split("_"))
     assert {name for name, _ in declared} <= helped
     buckets = [line for line in text.splitlines() if line.startswith("md_cycle_seconds_bucket")]
     counts = [float(line.rpartition(" ")[2]) for line in buckets]

@@ -11,7 +11,7 @@ from api.watch import Watch
 from common import keys
 from common.bars import pack
 from common.messages import Bar
-from tests.api.test_posts import FILL
+from tests.api.test_posts import FILL, bodies
 from tests.api.world import NOON_MS, World
 
 Api = tuple[httpx.AsyncClient, Context]
@@ -77,4 +77,4 @@ async def test_bars_of_our_own_end_a_position_and_the_report_says_presumed(world
     assert (shown["status"], shown["presumed"], shown["outcome"]) == ("closed", True, "stop")
     assert (shown["exit_price"], shown["counts_as_loss"]) == (14990.0, True)
     await api[1].publisher.publish()
-    assert b"position_presumed_closed" in world.redis.xrange(keys.EVENTS.key(0))[0][1][b"m"]
+    assert b"position_presumed_closed" in bodies(world, keys.EVENTS)[0]

@@ -73,7 +73,8 @@ def test_every_size_is_a_step_within_the_limits_and_the_risk(
 
 
 def test_expected_shortfall_is_the_loss_at_the_stop_and_the_tail_of_the_fill() -> None:
-    # By hand: 0.1 lots x 15 points = 1.5; deviation of a minute 6 / 1.5958 = 3.760, of a second 0.4854; x 2.0627 = 1.001.
+    # By hand: 0.1 lots x 15 points = 1.5; deviation of a minute 6 / 1.5958 = 3.760, of a second 0.4854;
+    # 0.4854 x 2.0627 = 1.0012.
     assert es95(Decimal("0.1"), 15.0, 6.0, 60_000, INDEX) == pytest.approx(0.1 * (15 + 1.0012), rel=1e-4)
     assert es95(Decimal("0.1"), 15.0, 0.0, 60_000, INDEX) == pytest.approx(1.5)
     assert es95(Decimal("0.1"), 15.0, float("nan"), 60_000, INDEX) == pytest.approx(1.5)

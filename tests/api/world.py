@@ -22,6 +22,13 @@ NOON_MS = 1_781_704_800_000
 SYMBOLS = ("NAS100", "XAUUSD", "EURUSD", "GBPUSD", "US30", "US500")
 PRICES = {"NAS100": 15005.0, "XAUUSD": 2350.5, "EURUSD": 1.08765, "GBPUSD": 1.27, "US30": 39000.0, "US500": 5300.0}
 
+CLASSES = {
+    "NAS100": "cme_nq_future",
+    "XAUUSD": "comex_gold_future",
+    "US30": "cbot_ym_future",
+    "US500": "cme_es_future",
+}
+
 
 @dataclass
 class Wall:
@@ -53,7 +60,11 @@ class World:
             "wall_ms": self.wall.ms if wall_ms is None else wall_ms,
             "cycle": 1,
         }
-        self.redis.hset(keys.feature_pass(0), mapping=fields)
+        self.hash(keys.feature_pass(0), fields)
+
+    def hash(self, key: str, fields: Mapping[str, str | int]) -> None:
+        """Write a hash."""
+        self.redis.execute_command("HSET", key, *(part for pair in fields.items() for part in pair))  # type: ignore[no-untyped-call]
 
     def lane(self, symbol: str, timeframe: str = "1s", age_ms: int = 200, delay_ms: int = 0, **changes: object) -> None:
         """Write the current values of a lane, with a forming bar."""
@@ -102,7 +113,6 @@ def signal_for(symbol: str, at_ms: int, **changes: object) -> Signal:
     """Return a signal to buy, published now, with a stop 10 basis points away."""
     price = PRICES.get(symbol, 100.0)
     step = round(price * 0.001, 5)
-    classes = {"NAS100": "cme_nq_future", "XAUUSD": "comex_gold_future", "US30": "cbot_ym_future", "US500": "cme_es_future"}
     signal = Signal(
         id=f"{symbol}|1m|momentum_v3|{at_ms - 60_000}",
         symbol=symbol,
@@ -123,7 +133,7 @@ def signal_for(symbol: str, at_ms: int, **changes: object) -> Signal:
         data_age_ms=200,
         atr=step,
         source="yahoo",
-        source_class=classes.get(symbol, "fx_spot"),
+        source_class=CLASSES.get(symbol, "fx_spot"),
         values={"rsi_14": 55.25, "tiny": 1.5e-9},
     )
     return msgspec.structs.replace(signal, **changes)

@@ -17,7 +17,13 @@ __all__ = ["link", "new_link", "valkey_link"]
 @pytest.fixture
 def valkey_link(redis_server: RedisServer, redis_client: redis.Redis) -> Iterator[Link]:
     """One connection to the real Valkey, flushed."""
-    made = Link(lambda: redis.Connection(host=redis_server.host, port=redis_server.port, protocol=2), "valkey")
+
+    def connection() -> redis.Connection:
+        return redis.Connection(  # type: ignore[no-untyped-call]  # redis-py's constructor has no annotations
+            host=redis_server.host, port=redis_server.port, protocol=2
+        )
+
+    made = Link(connection, "valkey")
     yield made
     made.close()
 

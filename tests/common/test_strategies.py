@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from common.indicators import PLAN, names_of
 from common.strategies import STRATEGIES, TREND_FOLLOWING, View
 
-BEFORE = {"ema_9": 99.0, "ema_20": 99.5, "ema_50": 98.0, "ema_200": 97.0, "macd_hist": 0.1, "rsi_14": 52.0, "atr_14": 2.0}
+BEFORE = {
+    "ema_9": 99.0,
+    "ema_20": 99.5,
+    "ema_50": 98.0,
+    "ema_200": 97.0,
+    "macd_hist": 0.1,
+    "rsi_14": 52.0,
+    "atr_14": 2.0,
+}
 RISING = BEFORE | {"ema_9": 100.0, "ema_20": 99.6, "macd_hist": 0.25, "rsi_14": 57.5}
 
 
@@ -48,7 +56,13 @@ def test_the_market_upside_down_is_a_sell_of_the_same_worth() -> None:
 
     assert buy is not None
     assert sell is not None
-    turned = {"action": "SELL", "stop_loss": 103.0, "take_profit_1": 97.0, "take_profit_2": 94.0, "reasons": sell.reasons}
+    turned = {
+        "action": "SELL",
+        "stop_loss": 103.0,
+        "take_profit_1": 97.0,
+        "take_profit_2": 94.0,
+        "reasons": sell.reasons,
+    }
     assert sell == replace(buy, **turned)  # type: ignore[arg-type]  # a dict of several types
     assert sell.reasons[0] == "EMA 9 100 crossed below EMA 20 100.4"
 

@@ -35,7 +35,9 @@ def warm_up(symbols: Sequence[str], timeframes: Sequence[str] = ("1m", "5m")) ->
             yield history(past(symbol, timeframe, number), symbol=symbol, timeframe=timeframe)  # type: ignore[arg-type]
 
 
-def cycles(symbols: Sequence[str], seed: int, seconds: int, every_s: int = 1, sigma: float = 0.0003) -> Iterator[Quotes | Clock]:
+def cycles(
+    symbols: Sequence[str], seed: int, seconds: int, every_s: int = 1, sigma: float = 0.0003
+) -> Iterator[Quotes | Clock]:
     """Quotes of each symbol `every_s` seconds, some up to 1.5 s old, some seconds silent; then the cycle's clock entry.
 
     sigma: standard deviation of a minute's return.

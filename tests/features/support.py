@@ -53,7 +53,9 @@ def bar(open_ms: int, close: float, **changes: Any) -> Bar:
     return Bar(**(given | changes))
 
 
-def history(bars: Sequence[Bar], request_id: str = "r", symbol: str = "EURUSD", timeframe: Timeframe = "1m") -> HistoryBars:
+def history(
+    bars: Sequence[Bar], request_id: str = "r", symbol: str = "EURUSD", timeframe: Timeframe = "1m"
+) -> HistoryBars:
     """A vendor's or the storer's answer."""
     return HistoryBars(request_id, symbol, timeframe, SERIES[symbol], tuple(bars))
 

@@ -100,10 +100,12 @@ def test_bars_that_are_still_open_are_not_taken_from_history() -> None:
 
 def test_history_stops_before_the_oldest_open_bar() -> None:
     store = Store()
-    stage = handler(store, lateness=60.0)
-    feed(stage, store, clock(NOW_MS), Quotes((quote("EURUSD", NOW_MS - 30_000, 1.2),)), clock(NOW_MS + 30_000))
+    tick = Quotes((quote("EURUSD", NOW_MS - 30_000, 1.2),))
+    feed(handler(store, lateness=60.0), store, clock(NOW_MS), tick, clock(NOW_MS + 30_000))
 
-    feed(stage, store, history([bar(NOW_MS - 2 * MINUTE, 1.1), bar(NOW_MS - MINUTE, 1.3)]))
+    # With the shorter lateness of this start the bar could be closed already, but no clock entry has come yet.
+    answer = history([bar(NOW_MS - 2 * MINUTE, 1.1), bar(NOW_MS - MINUTE, 1.3)])
+    feed(handler(store, lateness=2.0), store, answer)
 
     assert [b.open_ms for b in stored(store)] == [NOW_MS - 2 * MINUTE]
 
@@ -171,7 +173,9 @@ def test_the_cache_keeps_max_bars_and_one_anchor_period() -> None:
     feed(stage, store, clock(NOW_MS + 5_000), history(past(1_300)))
     assert len(stored(store)) == 1_100
 
-    quotes = [(Quotes((quote("EURUSD", NOW_MS + n * MINUTE, 1.1),)), clock(NOW_MS + n * MINUTE + 62_000)) for n in range(5)]
+    quotes = [
+        (Quotes((quote("EURUSD", NOW_MS + n * MINUTE, 1.1),)), clock(NOW_MS + n * MINUTE + 62_000)) for n in range(5)
+    ]
     feed(stage, store, *(m for pair in quotes for m in pair))
 
     assert len(stored(store)) == 1_100

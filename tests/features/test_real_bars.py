@@ -77,7 +77,9 @@ def play(symbol: str, source: Sequence[Source], max_bars: int, anchor_bars: int)
 
 def batch(bars: Sequence[Source]) -> dict[str, np.ndarray]:
     """TA-Lib's batch functions over the bars."""
-    high, low, close, volume = (np.array([getattr(b, name) for b in bars]) for name in ("high", "low", "close", "volume"))
+    high, low, close, volume = (
+        np.array([getattr(b, name) for b in bars]) for name in ("high", "low", "close", "volume")
+    )
     macd, signal, hist = talib.MACD(close, 12, 26, 9)
     upper, middle, lower = talib.BBANDS(close, 20, 2.0, 2.0)
     return {
@@ -110,7 +112,9 @@ def check(symbol: str, source: Sequence[Source], max_bars: int, anchor_bars: int
     ("symbol", "file", "count"),
     [("NAS100", "NAS100_M1_2022-01.csv.gz", 13_560), ("EURUSD", "EURUSD_M1_2022-01_02.csv.gz", 12_000)],
 )
-def test_recorded_minutes_give_the_same_bars_and_talibs_values(shared: Path, symbol: str, file: str, count: int) -> None:
+def test_recorded_minutes_give_the_same_bars_and_talibs_values(
+    shared: Path, symbol: str, file: str, count: int
+) -> None:
     source = recorded(shared / "market" / file, count)
     assert len(source) == count
 

@@ -1,14 +1,15 @@
 """When closed bars become signals, and when not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
+import features.stage as stage_module
 from common import keys
-from common.messages import Bar, Message, Signal, decode
-from common.strategies import Candidate, Strategy, View
+from common.messages import TIMEFRAME_MS, Bar, Message, Signal, decode
+from common.strategies import TREND_FOLLOWING, Candidate, Strategy, View
 from common.symbols import load_symbols
 from features.signals import Closed, best, propose, publish, withheld
 from features.stage import FeaturesHandler
@@ -55,6 +56,43 @@ def test_six_lively_symbols_give_signals_at_a_sane_rate(seed: int) -> None:
         assert 0 <= signal.data_age_ms <= 30_000
     places = [(s.symbol, s.published_ms) for s in found]
     assert len(places) == len(set(places))  # never two for one symbol at once
+    assert_cooled_down(found)
+
+
+def assert_cooled_down(found: Sequence[Signal]) -> None:
+    """More than five bars lie between a lane's signals."""
+    last_ms: dict[tuple[str, str], int] = {}
+    for signal in found:
+        lane = (signal.symbol, signal.timeframe)
+        bars = (signal.bar_open_ms - last_ms.get(lane, 0)) // TIMEFRAME_MS[signal.timeframe]
+        assert bars > 5, signal.id
+        last_ms[lane] = signal.bar_open_ms
+
+
+def test_the_engine_keeps_a_strategys_cooldown_over_a_restart() -> None:
+    store, found = Store(), []
+    eager = replace(TREND_FOLLOWING, evaluate=_each_bar)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage_module, "STRATEGIES", (eager,))
+        for part in (list(warm_up(("EURUSD",))), *_minutes(cycles(("EURUSD",), 1, 1_500, every_s=10, sigma=0.002))):
+            found += signals(store, handler(store), part)
+
+    assert len(found) >= 4
+    assert_cooled_down(found)
+
+
+def _each_bar(view: View) -> Candidate:
+    risk = view.now["atr_14"]
+    return replace(
+        BUY, entry=view.close, stop_loss=view.close - risk, take_profit_1=view.close + risk,
+        take_profit_2=view.close + 2 * risk,
+    )  # fmt: skip
+
+
+def _minutes(messages: Iterable[Message]) -> list[list[Message]]:
+    """Return the messages in parts of a minute and a half."""
+    whole = list(messages)
+    return [whole[at : at + 18] for at in range(0, len(whole), 18)]
 
 
 def test_the_newest_signal_of_a_symbol_can_be_read() -> None:
@@ -88,7 +126,10 @@ def test_a_lane_that_is_not_warm_gives_no_signal() -> None:
     [
         (CLOSED, None),
         (replace(CLOSED, delay_ms=600_000), "delayed"),
-        (replace(CLOSED, bar=Bar("EURUSD", "1m", 0, 1, 1, 1, 1, 0, "none", 1, "y", "c", complete=False)), "incomplete_bar"),
+        (
+            replace(CLOSED, bar=Bar("EURUSD", "1m", 0, 1, 1, 1, 1, 0, "none", 1, "y", "c", complete=False)),
+            "incomplete_bar",
+        ),
         (replace(CLOSED, age_ms=30_001), "stale"),
         (replace(CLOSED, score=0.69), "suspect"),
         (replace(CLOSED, hole_bars=4), "after_a_hole"),
@@ -116,9 +157,10 @@ def test_of_a_symbols_candidates_the_best_is_published() -> None:
     better = replace(first, candidate=replace(BUY, action="SELL", quality=7.1))
     surer = replace(first, candidate=replace(BUY, confidence=0.81))
 
-    assert best([first, better]) is better
-    assert best([first, surer]) is surer
-    assert best([first, first]) is first
+    assert best([first, better, surer]) is better
+    assert best([better, first]) is better
+    assert best([first, surer, first]) is surer
+    assert best([first, replace(first)]) is first
 
 
 def test_a_signal_has_prices_in_the_symbols_digits_and_a_derived_id() -> None:

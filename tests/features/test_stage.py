@@ -92,6 +92,16 @@ def test_a_late_quote_opens_no_bar_where_none_was() -> None:
     assert closed(store, stage, clock(NOW_MS + 2_000), late, clock(NOW_MS + 3_000)) == []
 
 
+def test_a_final_bar_stays_final_when_the_clock_goes_back() -> None:
+    store = Store()
+    stage = handler(store, timeframes=("1m",))
+    ticks = [Quotes((quote("EURUSD", NOW_MS + 5_000, price),)) for price in (1.1, 9.9)]
+    assert closed(store, stage, clock(NOW_MS), ticks[0], clock(NOW_MS + 62_000)) == [("EURUSD", "1m", 0)]
+
+    assert closed(store, stage, clock(NOW_MS + 10_000), ticks[1], clock(NOW_MS + 63_000)) == []
+    assert len(store.keys[keys.bar_cache(0, "EURUSD", "1m")]) == 1
+
+
 def test_without_a_quote_there_is_no_bar() -> None:
     store = Store()
     stage = handler(store, timeframes=("1m",))

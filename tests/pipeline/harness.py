@@ -86,6 +86,13 @@ class Pipeline:
         """Return the API's JSON answer, whatever its status."""
         return _json(f"http://127.0.0.1:{self.api_port}{path}")
 
+    def health(self) -> object:
+        """Return the one word of /health; None while the api does not answer."""
+        try:
+            return self.get("/health").get("status")
+        except OSError:
+            return None
+
     def simulator(self, path: str, body: dict[str, object] | None = None, method: str | None = None) -> dict[str, object]:
         """Return the simulator's JSON answer to a GET, or to a POST with a body."""
         return _json(f"http://127.0.0.1:{self.sim_port}{path}", body, method)

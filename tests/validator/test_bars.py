@@ -92,6 +92,13 @@ def test_whole_bar_of_another_scale_is_a_spike() -> None:
     assert len(passed.bars) == 19
 
 
+def test_rejects_keep_the_order_of_the_answer() -> None:
+    bars = made_bars(20)
+    bars[5] = changed(bars[5], low=1.0)
+    bars[9] = changed(bars[9], close="NaN")
+    assert [(r.reason, r.raw_index) for r in judge(bars)[1]] == [("spike", 5), ("not_a_number", 9)]
+
+
 def test_real_change_of_level_is_no_spike() -> None:
     before, after = made_bars(40)[:20], made_bars(40, 22_000.0)[20:]
     passed, rejected = judge([*before, *after])
@@ -107,7 +114,8 @@ def test_absent_volume_is_zero() -> None:
 def test_empty_answer_passes_on_as_an_empty_history() -> None:
     passed, rejected = judge([])
     assert rejected == []
-    assert passed == HistoryBars("r1", "NAS100", "1m", "cme_nq_future", (), True, "")
+    origin = ("5-0", "yahoo", passed.received_ms)
+    assert passed == HistoryBars("r1", "NAS100", "1m", "cme_nq_future", (), True, "", *origin)
 
 
 def test_history_of_an_unknown_symbol_or_listing_is_quarantined_and_the_answer_still_comes() -> None:

@@ -3,9 +3,12 @@
 import math
 import random
 
+import pytest
+
 from common.messages import Quote, Reject
 from tests.validator.support import T0, arrived, judged, quote, story, validator
 from validator.stage import Validator
+from validator.state import Level, Observation, Series, after_accepted
 
 
 def walk(judge: Validator, prices: list[float], *, step_ms: int = 1000, from_ms: int = T0) -> list[Quote | Reject]:
@@ -68,6 +71,40 @@ def test_gap_at_the_opening_is_accepted_after_a_long_silence_only() -> None:
 
 def test_spike_is_caught_after_any_silence() -> None:
     assert after_calm([11.0, 1.1], silence_ms=6 * 86_400_000) == ["reject:spike", "ok"]
+
+
+def test_quotes_that_are_impossible_anyway_are_no_witnesses_for_a_level() -> None:
+    judge = validator()
+    calm(judge)
+    crossed = [arrived(quote(1.13, T0 + 40_000 + i * 1000, bid=1.14, ask=1.12)) for i in range(5)]
+    assert story(judged(judge, *crossed)) == ["reject:crossed_quote"] * 5
+    assert story(walk(judge, [1.13, 1.1301, 1.1302], from_ms=T0 + 46_000)) == ["reject:spike"] * 3
+
+
+def test_older_quote_does_not_become_the_price_to_compare_with() -> None:
+    judge = validator()
+    calm(judge)
+    older = arrived(quote(1.106, T0 + 35_000), received_ms=T0 + 40_000)
+    (marked,) = judged(judge, older)
+    assert isinstance(marked, Quote)
+    # 0.6 % from the newest price, 1.1 % from the older quote's.
+    assert story(walk(judge, [1.094], from_ms=T0 + 41_000)) == ["ok:jump"]
+
+
+def test_confirmed_level_does_not_set_the_market_time_back() -> None:
+    before = Series(1.1, T0, (1e-5,), Level(1.13, T0, T0, 4))
+    proof = Observation(T0 - 1000, T0, 1.13, 1.13, None, None, None, None, market_time=True)
+    assert after_accepted(before, proof, confirmed=True) == Series(1.13, T0, (1e-5,))
+
+
+def test_only_the_newest_64_moves_are_kept() -> None:
+    series: Series | None = None
+    for i in range(100):
+        at_ms = T0 + i * 1000
+        seen = Observation(at_ms, at_ms, math.exp(i / 1000), None, None, None, None, None, market_time=True)
+        series = after_accepted(series, seen, confirmed=False)
+    assert series is not None
+    assert series.moves == pytest.approx((0.001,) * 64)
 
 
 def test_second_source_of_a_class_is_compared_with_the_first() -> None:

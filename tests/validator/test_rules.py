@@ -135,7 +135,7 @@ def test_declared_delay_is_not_staleness() -> None:
     found = judged(
         judge,
         *(
-            arrived(nas(20_000.0, at_ms), received_ms=at_ms + 603_000, source="yahoo")
+            arrived(nas(20_000.0, at_ms), received_ms=at_ms + 605_500, source="yahoo")
             for at_ms in (T0, T0 + 1000, T0 + 2000)
         ),
     )
@@ -218,6 +218,10 @@ def test_volume_that_falls_back_begins_a_new_session() -> None:
 
 def test_volume_corrected_downwards_is_not_traded_again() -> None:
     assert [v for v, _ in volumes((0, 1000.0), (1000, 990.0), (2000, 1004.0))] == [0.0, 0.0, 4.0]
+
+
+def test_volume_of_an_older_quote_is_not_counted_and_not_remembered() -> None:
+    assert [v for v, _ in volumes((0, 1000.0), (1000, 1010.0), (500, 4.0), (2000, 1015.0))] == [0.0, 10.0, 0.0, 5.0]
 
 
 def test_volume_over_a_gap_belongs_to_no_quote() -> None:
