@@ -19,6 +19,12 @@ def total(snapshots: Iterable[Snapshot], name: str) -> float | None:
     return sum(values) if values else None
 
 
+def counted(pulses: Iterable[Pulse], stage: str, name: str) -> float | None:
+    """Return what a stage has counted: 0 before the first, None if the stage was never seen."""
+    own = [pulse.metrics for pulse in pulses if pulse.stage == stage]
+    return (total(own, name) or 0.0) if own else None
+
+
 def p95_ms(snapshots: Iterable[Snapshot], name: str) -> float | None:
     """Return the worst process's 95th percentile of a histogram, in milliseconds."""
     found = [h.p95 for snapshot in snapshots for h in snapshot.histograms if h.name == name]
@@ -32,15 +38,16 @@ def cache_hit_rate(snapshots: Sequence[Snapshot]) -> float | None:
     return hits / reads if reads else None
 
 
-def performance(snapshots: Sequence[Snapshot], points_per_second: float | None) -> Figures:
+def performance(pulses: Sequence[Pulse], points_per_second: float | None) -> Figures:
     """Return `.performance` of the health report."""
+    snapshots = [pulse.metrics for pulse in pulses]
     return {
-        "data_points_collected": total(snapshots, "md_data_points_total"),
+        "data_points_collected": counted(pulses, "collector", "md_data_points_total"),
         "data_points_per_second": points_per_second,
         "collection_latency_p95_ms": p95_ms(snapshots, "md_cycle_seconds"),
         "signal_latency_p95_ms": p95_ms(snapshots, "md_signal_seconds"),
-        "features_computed": total(snapshots, "md_features_total"),
-        "signals_generated": total(snapshots, "md_signals_total"),
+        "features_computed": counted(pulses, "features", "md_features_total"),
+        "signals_generated": counted(pulses, "features", "md_signals_total"),
     }
 
 
@@ -81,7 +88,7 @@ def metrics_json(
 ) -> dict[str, dict[str, object]]:
     """Return `counters`, `gauges` and `histograms` of /metrics/json: the named figures, then every series as it is."""
     snapshots = [pulse.metrics for pulse in pulses]
-    counters: dict[str, object] = {"data_points_collected": total(snapshots, "md_data_points_total")}
+    counters: dict[str, object] = {"data_points_collected": counted(pulses, "collector", "md_data_points_total")}
     for name, report in reports.items():
         if report is not None:
             counters[f"api_calls_{name}"] = report.total_calls

@@ -64,8 +64,8 @@ async def get_metrics_json(request: Request) -> Response:
 
 def report(context: Context, seen: Survey) -> dict[str, object]:
     """Return the health report."""
-    snapshots = [pulse.metrics for pulse in _with_own(context, seen)]
-    found = _components(context, seen, cache_hit_rate(snapshots))
+    pulses = _with_own(context, seen)
+    found = _components(context, seen, cache_hit_rate([pulse.metrics for pulse in pulses]))
     sources = seen.data_sources()
     status = parts.worst(component.status for name, component in found.items() if name != "mt5")
     if status == parts.HEALTHY and any(source["is_healthy"] is False for source in sources.values()):
@@ -77,7 +77,7 @@ def report(context: Context, seen: Survey) -> dict[str, object]:
         "service": service(),
         "simulated": context.settings.simulated,
         "components": {name: component.view() for name, component in found.items()},
-        "performance": performance(snapshots, context.rate.per_second),
+        "performance": performance(pulses, context.rate.per_second),
         "data_sources": sources,
     }
 

@@ -37,7 +37,7 @@ def main() -> None:
     try:
         asyncio.run(_main(settings))
     except Fenced as e:
-        log.error("stage.fenced", error=str(e))  # noqa: TRY400  # the message says it all; a trace would hide it
+        log.error("stage.fenced", error=str(e))  # the message says it all; a trace would hide it
         raise SystemExit(3) from e
     except Fatal as e:
         log.critical("stage.fatal", error=str(e))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import Fatal
-from common.messages import TIMEFRAME_MS, Bar, Timeframe, VolumeKind
+from common.messages import Bar, Timeframe, VolumeKind
 
 SOURCE_BYTES = 18
 
@@ -88,8 +88,3 @@ def bucket_open_ms(at_ms: int, timeframe_ms: int) -> int:
 def bucket_end_ms(at_ms: int, timeframe_ms: int) -> int:
     """Return when the bar that `at_ms` falls into ends: the open of the next one."""
     return at_ms - at_ms % timeframe_ms + timeframe_ms
-
-
-def length_ms(timeframe: str) -> int:
-    """Return the length of a bar."""
-    return TIMEFRAME_MS[timeframe]

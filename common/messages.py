@@ -171,7 +171,7 @@ class HistoryBars(Message, frozen=True, tag="history_bars"):
     """The last message of this answer."""
     detail: str = ""
     raw_id: str = ""
-    """Origin of a vendor's history: the entry id in `raw`, filled in by the validator. Empty in the storer's answers."""
+    """Origin of a vendor's history: the entry id in `raw`, from the validator. Empty in the storer's answers."""
     source: str = ""
     """The vendor, as in the raw entry: also known where there are no bars."""
     received_ms: int = 0
@@ -316,8 +316,20 @@ class DeadLetter(Message, frozen=True, tag="dead_letter"):
 
 
 AnyMessage = (
-    RawQuotes | RawBars | Clock | Quotes | HistoryBars | Rejects | Bars | Signal | HistoryRequest | BackfillRequest
-    | SourceEvent | Execution | ClientEvent | DeadLetter
+    RawQuotes
+    | RawBars
+    | Clock
+    | Quotes
+    | HistoryBars
+    | Rejects
+    | Bars
+    | Signal
+    | HistoryRequest
+    | BackfillRequest
+    | SourceEvent
+    | Execution
+    | ClientEvent
+    | DeadLetter
 )
 
 _encoder = msgspec.json.Encoder()

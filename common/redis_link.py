@@ -110,13 +110,19 @@ def _is_not_now(error: ResponseError) -> bool:
 
 def open_link(settings: Settings) -> Link:
     """Return a link to the Redis of the settings; it connects at the first use."""
+    password = settings.redis_password.get_secret_value()
+    return link_to(settings.redis_host, settings.redis_port, settings.redis_db, password)
+
+
+def link_to(host: str, port: int, db: int = 0, password: str = "") -> Link:
+    """Return a link to one database; it connects at the first use."""
 
     def connection() -> Connection:
         made = redis.Connection(  # type: ignore[no-untyped-call]  # redis-py's constructor has no annotations
-            host=settings.redis_host,
-            port=settings.redis_port,
-            db=settings.redis_db,
-            password=settings.redis_password.get_secret_value() or None,
+            host=host,
+            port=port,
+            db=db,
+            password=password or None,
             protocol=2,
             socket_timeout=SOCKET_TIMEOUT_S,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
@@ -124,7 +130,7 @@ def open_link(settings: Settings) -> Link:
         )
         return cast(Connection, made)
 
-    return Link(connection, f"redis://{settings.redis_host}:{settings.redis_port}/{settings.redis_db}")
+    return Link(connection, f"redis://{host}:{port}/{db}")
 
 
 def flat_pairs(reply: Reply) -> dict[bytes, bytes]:

@@ -57,7 +57,10 @@ class Handler(Protocol):
         ...
 
     def handle(self, batch: Batch) -> Outcome:
-        """Return what the batch leads to. Rejected and any other exception count against the entries, Retryable doesn't."""
+        """Return what the batch leads to.
+
+        Rejected and any other exception count against the entries; Retryable does not.
+        """
         ...
 
 

@@ -1,4 +1,6 @@
-"""Run the features stage: `python -m features`."""
+"""The features process: `python -m features`."""
+
+import sys
 
 import structlog
 
@@ -11,17 +13,22 @@ from features.stage import make_spec
 
 STAGE = "features"
 
+log = structlog.get_logger()
+
 
 def main() -> None:
-    """Run until SIGTERM. SystemExit with a logged reason where it can't start."""
-    settings = load_settings(STAGE)
+    """Run until told to stop. SystemExit with a logged reason where the settings or the symbol table are wrong."""
+    try:
+        settings = load_settings(STAGE)
+    except Fatal as e:
+        sys.exit(str(e))
     configure_logging(STAGE, settings)
     metrics = Metrics(STAGE)
     try:
         spec = make_spec(settings, metrics)
     except Fatal as e:
-        structlog.get_logger().critical("stage.fatal", stage=STAGE, error=str(e))
-        raise SystemExit(1) from e
+        log.critical("stage.fatal", stage=STAGE, error=str(e))
+        sys.exit(1)
     run_stage(spec, settings, metrics)
 
 

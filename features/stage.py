@@ -11,7 +11,7 @@ from common import keys
 from common.bars import RECORD
 from common.clock import monotonic_s
 from common.errors import Fatal
-from common.indicators import PLAN, SessionClock, longest_lookback
+from common.indicators import PLAN, SessionClock, longest_lookback, names_of
 from common.indicators.plan import CONVERGENCE
 from common.messages import TIMEFRAME_MS, Bars, Clock, HistoryBars, Quotes, Timeframe, encode
 from common.metrics import Metrics
@@ -71,11 +71,18 @@ class FeaturesHandler:
                 self.engine.take_history(message)
             elif isinstance(message, Clock):
                 clocks += 1
-                self._tell(self.engine.tick(message), published, writes)
+                self._tick(message, published, writes)
         lanes = self._touched()
         writes += drain(self.engine, self._partition, clock_moved=clocks > 0)
         self._count(clocks, lanes, monotonic_s() - started_s)
         return Outcome(published, writes)
+
+    def _tick(self, clock: Clock, published: list[Publication], writes: list[Command]) -> None:
+        started_s = monotonic_s()
+        tick = self.engine.tick(clock)
+        if tick.bars:
+            self._metrics.observe("md_signal_seconds", monotonic_s() - started_s)
+        self._tell(tick, published, writes)
 
     def _tell(self, tick: Tick, published: list[Publication], writes: list[Command]) -> None:
         if tick.bars:
@@ -96,7 +103,7 @@ class FeaturesHandler:
 
     def _count(self, clocks: int, lanes: int, seconds: float) -> None:
         if lanes:
-            self._metrics.count("md_features_total", lanes * len(self._rules.plan))
+            self._metrics.count("md_features_total", lanes * len(names_of(self._rules.plan)))
             self._metrics.observe("md_feature_seconds", seconds / lanes)
         if clocks > 1:
             self._metrics.count("md_forming_skipped_total", clocks - 1)

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -206,19 +207,25 @@ class GeneratedSeries:
     def _ticks_of(self, session: Session) -> Ticks:
         return self._ticks.get(session.day, lambda: self._make(session))
 
+    def _last_price(self, session: Session) -> float | None:
+        """Return the price of a session's last tick; None if it has none (with cycles longer than the session)."""
+        reach_ms = max(10 * MINUTE_MS, 2 * _GROUP * self._lattice.step_ms)
+        end = Session(session.day, max(session.open_ms, session.close_ms - reach_ms), session.close_ms)
+        live = self._live(end)
+        if len(live):
+            return float(self._prices((self._lattice.start_ms + live[-1:] * self._lattice.step_ms) // 1000, 0)[0])
+        if session.open_ms > self._lattice.start_ms:
+            return None
+        seconds, level = self._history_seconds(end if session.close_ms <= self._lattice.start_ms else session)
+        return float(self._prices(seconds[-1:], level)[0])
+
     def _close_before(self, session: Session) -> float:
-        """Return the last price of the session before: that of its last tick."""
-        before = session_of(self._session, earlier(session.day))
-
-        def last_price() -> float:
-            short = Session(before.day, before.close_ms - 10 * MINUTE_MS, before.close_ms)
-            live = self._live(short)
-            seconds, level = self._history_seconds(short) if before.open_ms <= self._lattice.start_ms else (live, 0)
-            if len(live):
-                seconds, level = (self._lattice.start_ms + live[-1:] * self._lattice.step_ms) // 1000, 0
-            return float(self._prices(seconds[-1:], level)[0])
-
-        return self._closes.get(before.day, last_price)
+        """Return the last price of the sessions before."""
+        while True:
+            session = session_of(self._session, earlier(session.day))
+            price = self._closes.get(session.day, partial(self._last_price, session))
+            if price is not None:
+                return price
 
     # -- what can be seen -------------------------------------------------------------------------
 
@@ -227,7 +234,7 @@ class GeneratedSeries:
         session = newest_session(self._session, sight.until_ms)
         ticks = self._ticks_of(session)
         index = int(np.searchsorted(ticks.arrival_ms, sight.until_ms, "right")) - 1
-        if index < 0:
+        while index < 0:
             session = session_of(self._session, earlier(session.day))
             ticks = self._ticks_of(session)
             index = len(ticks.price) - 1
@@ -236,17 +243,15 @@ class GeneratedSeries:
     def _describe(self, session: Session, ticks: Ticks, index: int) -> Snapshot:
         price = float(ticks.price[index])
         high, low = self._extremes.upto(ticks.price, 0, index)
-        wide = (int(ticks.market_ms[index]) // _SPREAD_MS * _SCATTER >> 16) % 5 == 0
-        spread = self._terms.half_spread_steps * (3 if wide else 2) // 2
+        bid, ask = self._sides(price, int(ticks.market_ms[index]))
         unit = self._terms.steps_per_unit
-        steps = round(price * unit)
         usual = self._terms.price(self._walk.spot)
         return Snapshot(
             number=ticks.number(index),
             market_ms=int(ticks.market_ms[index]),
             price=price,
-            bid=(steps - spread) / unit,
-            ask=(steps + spread) / unit,
+            bid=bid,
+            ask=ask,
             volume=int(ticks.volume[index]),
             day_volume=int(ticks.day_volume[index]),
             day_open=float(ticks.price[0]),
@@ -256,6 +261,14 @@ class GeneratedSeries:
             year_high=max(high, round(usual * 1.12 * unit) / unit),
             year_low=min(low, round(usual * 0.83 * unit) / unit),
         )
+
+    def _sides(self, price: float, market_ms: int) -> tuple[float, float]:
+        """Return bid and ask around a price that is their middle, to the last bit where eight tries find such two."""
+        unit = self._terms.steps_per_unit
+        wide = (market_ms // _SPREAD_MS * _SCATTER >> 16) % 5 == 0
+        spread, steps = self._terms.half_spread_steps * (3 if wide else 2) // 2, round(price * unit)
+        tries = [((steps - wider) / unit, (steps + wider) / unit) for wider in range(spread, spread + 8)]
+        return next((sides for sides in tries if sum(sides) / 2 == price), tries[0])
 
     def bars(self, width_ms: int, from_ms: int, to_ms: int, sight: Sight) -> Bars:
         """Return the bars that open in [from_ms, to_ms), made of the ticks that have arrived."""

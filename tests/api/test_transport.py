@@ -189,6 +189,7 @@ def test_more_connections_than_the_limit_push_out_the_oldest_idle_one(server: Se
         for _ in range(1_050):
             stack.enter_context(server.connect())
         assert server.exchange(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").status == 200
+        first.settimeout(1.0)  # sooner than its time for a head ends
         with suppress(ConnectionResetError):
             assert first.recv(100) == b""
 

@@ -37,6 +37,7 @@ from tests.collector.kit import (
     source_of,
     table_of,
 )
+from tests.conftest import RedisServer
 
 
 @dataclass
@@ -197,6 +198,18 @@ async def test_a_collector_that_was_overtaken_commits_nothing_more(rig: Rig, tmp
     assert rig.raw() == before
 
 
+async def test_the_fence_of_one_partition_holds_after_a_commit_to_another(
+    rig: Rig, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    async with rig_of(rig.link, tmp_path, partitions=2) as ours:
+        ours.publisher.fences[1].read([])  # as the backfill's poll does
+        ours.publisher.commit(0, [("PING",)])  # its EXEC ends every watch of the connection
+        redis_server.client().incr(keys.epoch(1, "collector"))
+        with pytest.raises(Fenced):
+            ours.publisher.commit(1, [("SET", "{1}:written", 1)])
+        assert not redis_server.client().exists("{1}:written")
+
+
 async def test_replies_in_any_order_give_the_same_stream_when_stepped(valkey_link: Link, tmp_path: Path) -> None:
     async with rig_of(valkey_link, tmp_path, batch=1, symbols=("EURUSD", "GBPUSD", "NAS100", "XAUUSD")) as rig:
         order = ["EURUSD", "GBPUSD", "NAS100", "XAUUSD"]
@@ -282,6 +295,17 @@ async def test_five_outages_open_the_breaker_and_say_so_in_the_stream(rig: Rig) 
     assert len({e.id for e in events}) == 3  # type: ignore[union-attr]
 
 
+async def test_a_transition_whose_maker_died_before_the_commit_is_told_by_the_next_life(
+    rig: Rig, tmp_path: Path
+) -> None:
+    source = rig.sources["a"]
+    rig.means.events.transition("a", source.breaker.record_failure(source.admit(), T0 + 7, "reset by peer"))
+    (lost,) = rig.means.events.pending
+    async with restarted(rig, tmp_path) as again:
+        await again.step()
+    assert lost in [decode(m) for m in entries(rig.link, SOURCE_EVENTS.key(0))]
+
+
 # -- live -----------------------------------------------------------------------------------------
 
 
@@ -293,15 +317,16 @@ async def test_live_the_clock_goes_out_on_time_while_a_source_is_still_silent(
         async def silent(heard: Heard, writer: asyncio.StreamWriter) -> None:
             await asyncio.sleep(30)
 
+        await rig.cycles.run(Tick(1, T0))  # the probe is answered: no breaker keeps the next calls apart
         rig.a.behave = silent
         started_s = monotonic_s()
-        for cycle in range(1, 4):
+        for cycle in range(2, 5):
             await rig.cycles.run(Tick(cycle, T0 + cycle * 100))
-            assert monotonic_s() - started_s < 0.1 * cycle + 0.1
-        assert [m.cycle for m in rig.raw() if isinstance(m, Clock)] == [1, 2, 3]
-        assert len(rig.a.heard) == 1, "at most one request is outstanding per source and symbol"
-        await until(rig.quotes)
-        assert rig.quotes() == [("b", "EURUSD", 1.2), ("b", "GBPUSD", 1.4)], "the next source, at the deadline at once"
+            assert monotonic_s() - started_s < 0.1 * (cycle - 1) + 0.1
+        assert [m.cycle for m in rig.raw() if isinstance(m, Clock)] == [1, 2, 3, 4]
+        assert len(rig.a.heard) == 2, "at most one request is outstanding per source and symbol"
+        await until(lambda: len(rig.quotes()) > 2)
+        assert rig.quotes()[2:] == [("b", "EURUSD", 1.2), ("b", "GBPUSD", 1.4)], "the next one, at the deadline at once"
 
 
 async def test_live_a_fast_source_is_published_before_a_slow_one_answers(valkey_link: Link, tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_killed_at_any_moment_no_tick_is_lost_or_doubled(
 ) -> None:
     sim, rng = simulator(), random.Random(11)
     with collectors(redis_server, sim, tmp_path) as ours:
-        for _ in range(4):
+        for _ in range(3):
             ours.start()
             ours.reach(ours.cycle() + rng.randrange(1, 90))
             time.sleep(rng.random() * 0.02)  # anywhere within a cycle
@@ -187,14 +187,14 @@ def test_real_limits_are_never_exceeded_over_hours_with_restarts(
 ) -> None:
     sim = simulator("--limits", "real")
     with collectors(redis_server, sim, tmp_path, LIMITS="real", **KEYS) as ours:
-        for cycle in (500, 2_700):
+        for cycle in (300, 2_000):
             ours.start()
             ours.reach(cycle)
             ours.end(signal.SIGKILL)
         calls = sim.stats()["calls"]
     assert calls["yahoo"].keys() == {"cookie", "crumb", "ok"}, calls
     assert not any("limit" in outcome for vendor in calls.values() for outcome in vendor), calls
-    assert calls["yahoo"]["ok"] > 25, "the budget is used"
+    assert calls["yahoo"]["ok"] > 20, "the budget is used"
     assert "twelvedata" in calls, "a second source is asked while the first one's turn is far"
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 
 import fakeredis
 import pytest
-import redis
 
 from common.redis_link import Link
 from tests.conftest import RedisServer
@@ -18,7 +17,7 @@ def new_link(request: pytest.FixtureRequest) -> Iterator[LinkFactory]:
     if request.param == "valkey":
         server: RedisServer = request.getfixturevalue("redis_server")
         server.client().flushall()
-        yield lambda: Link(lambda: redis.Connection(host=server.host, port=server.port, protocol=2), "valkey")
+        yield server.link
     else:
         fake = fakeredis.FakeRedis(server=fakeredis.FakeServer(), protocol=2)
         yield lambda: Link(fake.connection_pool.get_connection, "fakeredis")

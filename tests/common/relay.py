@@ -52,7 +52,9 @@ def feed(link: Link, *symbols: str) -> list[str]:
     """Add one raw entry per symbol; `received_ms` numbers them. Returns the entry ids."""
     ids = []
     for number, symbol in enumerate(symbols):
-        message = RawQuotes(source="s", received_ms=number, quotes=(RawQuote(symbol=symbol, source_class="c", last=1.0),))
+        message = RawQuotes(
+            source="s", received_ms=number, quotes=(RawQuote(symbol=symbol, source_class="c", last=1.0),)
+        )
         ids.append(link.call("XADD", RAW.key(0), "*", FIELD, encode(message)))
     return [i.decode() for i in ids if isinstance(i, bytes)]
 

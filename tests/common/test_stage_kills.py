@@ -23,7 +23,7 @@ Start = Callable[[], "subprocess.Popen[bytes]"]
 @pytest.fixture
 def link(redis_server: RedisServer, redis_client: "redis.Redis") -> Link:
     """A connection to the empty Valkey."""
-    return Link(lambda: redis.Connection(host=redis_server.host, port=redis_server.port, protocol=2), "valkey")
+    return redis_server.link()
 
 
 @pytest.fixture
@@ -36,7 +36,11 @@ def start(redis_server: RedisServer, tmp_path: Path) -> Iterator[Start]:
     def spawn() -> "subprocess.Popen[bytes]":
         with (tmp_path / "relay.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.common.relay_process"], cwd=tmp_path, env=environment, stdout=log, stderr=log
+                [sys.executable, "-m", "tests.common.relay_process"],
+                cwd=tmp_path,
+                env=environment,
+                stdout=log,
+                stderr=log,
             )
         processes.append(process)
         return process

@@ -132,12 +132,12 @@ class Store:
         return 0
 
     def ltrim(self, key: str, first: int, last: int) -> bytes:
-        assert last == -1 and first < 0
+        assert (last, first < 0) == (-1, True)
         self.keys[key] = self.keys.get(key, [])[first:]
         return b"OK"
 
     def lrange(self, key: str, first: int, last: int) -> list[bytes]:
-        assert last == -1 and first < 0
+        assert (last, first < 0) == (-1, True)
         return list(self.keys.get(key, [])[first:])
 
 

@@ -43,7 +43,7 @@ def test_of_quotes_that_share_a_millisecond_the_first_opens_and_the_last_closes(
 def test_every_bucket_with_a_quote_and_no_other_is_a_bar(quotes: list[tuple[int, float]]) -> None:
     bars = build(*quotes)
 
-    expected = {}
+    expected: dict[int, list[tuple[int, float]]] = {}
     for market_ms, price in quotes:
         expected.setdefault(market_ms // MINUTE * MINUTE, []).append((market_ms, price))
     assert [bar.open_ms for bar in bars] == sorted(expected)

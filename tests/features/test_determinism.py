@@ -18,11 +18,11 @@ SYMBOLS = ("EURUSD", "NAS100")
 
 def entries() -> tuple[Entry, ...]:
     """Twenty minutes of a market, its history before, and a repair in the middle."""
-    live = list(cycles(SYMBOLS, seed=5, seconds=1_200, every_s=2, sigma=0.002))
+    live: list[Message] = list(cycles(SYMBOLS, seed=5, seconds=1_200, every_s=2, sigma=0.002))
     lost = bar(START_MS + 120_000, 1.2, high=1.3, low=1.1)
     repair = history([bar(START_MS - 600_000, 1.14, volume=3.0, volume_kind="traded"), lost])
     live.insert(800, repair)
-    return Entries().of(*warm_up(SYMBOLS), *live)
+    return Entries().of(*warm_up(SYMBOLS), *live)  # type: ignore[arg-type]  # messages of the stream
 
 
 ENTRIES = entries()
@@ -76,7 +76,7 @@ def test_any_batches_with_any_restarts_lead_to_the_same_bars_values_and_signals(
 
 
 def test_the_market_of_this_test_closes_bars_and_gives_signals() -> None:
-    published, values, store = WHOLE
+    published, _, store = WHOLE
 
     kinds = [body.split(b'"')[3] for body in published]
     assert kinds.count(b"signal") >= 2

@@ -160,7 +160,7 @@ def test_a_lane_repaired_within_a_batch_is_reopened_before_its_next_bar_closes()
     made = Entries().of(*batch)  # type: ignore[arg-type]
     outcome = store.commit(stage.handle(made))
 
-    assert [m.message for m in outcome.publish if isinstance(m.message, Bars)][0].bars[-1].timeframe == "1m"
+    assert next(m.message for m in outcome.publish if isinstance(m.message, Bars)).bars[-1].timeframe == "1m"
     closes = np.array([*(b.close for b in bars), 1.2])
     found = values(store)
     assert found.ready

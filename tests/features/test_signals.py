@@ -37,7 +37,7 @@ def signals(store: Store, stage: FeaturesHandler, messages: Sequence[Message]) -
     return found
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_six_lively_symbols_give_signals_at_a_sane_rate(seed: int) -> None:
     store = Store()
     stage = handler(store, SIX)
@@ -70,11 +70,13 @@ def assert_cooled_down(found: Sequence[Signal]) -> None:
 
 
 def test_the_engine_keeps_a_strategys_cooldown_over_a_restart() -> None:
-    store, found = Store(), []
+    store = Store()
+    found: list[Signal] = []
     eager = replace(TREND_FOLLOWING, evaluate=_each_bar)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage_module, "STRATEGIES", (eager,))
-        for part in (list(warm_up(("EURUSD",))), *_minutes(cycles(("EURUSD",), 1, 1_500, every_s=10, sigma=0.002))):
+        live = _minutes(cycles(("EURUSD",), 1, 1_500, every_s=10, sigma=0.002))
+        for part in (list[Message](warm_up(("EURUSD",))), *live):
             found += signals(store, handler(store), part)
 
     assert len(found) >= 4
@@ -118,7 +120,7 @@ def test_a_delayed_class_gives_no_signal_but_bars() -> None:
 def test_a_lane_that_is_not_warm_gives_no_signal() -> None:
     store = Store()
 
-    assert signals(store, handler(store, SIX), list(cycles(SIX, 1, 3_600, every_s=10, sigma=0.002))) == []
+    assert signals(store, handler(store, SIX), list(cycles(SIX, 1, 1_200, every_s=10, sigma=0.002))) == []
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The stage: closing bars by the stream's clock, what it writes, and what it refuses."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -213,7 +214,8 @@ def test_the_stage_works_through_the_loop_and_a_real_redis(
     work(loop(), clock(NOW_MS), Quotes((quote("EURUSD", NOW_MS + 1_000, 1.1), quote("EURUSD", NOW_MS + 2_000, 1.2))))
     work(loop(), *(clock(NOW_MS + s * 1000, s) for s in (20, 40, 62)))  # another process, from what the first committed
 
-    messages = [decode(fields[FIELD]) for _, fields in redis_client.xrange(BARS.key(0))]
+    read: Any = redis_client.xrange(BARS.key(0))
+    messages = [decode(fields[FIELD]) for _, fields in read]
     (minute,) = [b for m in messages if isinstance(m, Bars) for b in m.bars if b.timeframe == "1m"]
     assert (minute.open, minute.high, minute.close, minute.ticks, minute.complete) == (1.1, 1.2, 1.2, 2, True)
     assert redis_client.llen(keys.bar_cache(0, "EURUSD", "1s")) == 2

@@ -46,6 +46,8 @@ def read(path: Path) -> list[SourceBar]:
     """Return the bars of a file."""
     with path.open() as file:
         return [
-            SourceBar(int(row["timestamp"]) * 1000, *(float(row[n] or 0) for n in ("open", "high", "low", "close", "volume")))
+            SourceBar(
+                int(row["timestamp"]) * 1000, *(float(row[n] or 0) for n in ("open", "high", "low", "close", "volume"))
+            )
             for row in csv.DictReader(file)
         ]

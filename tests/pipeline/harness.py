@@ -1,4 +1,4 @@
-"""The real processes for a test: Valkey, the simulator and the stages, each its own process, as supervisord runs them."""
+"""The real processes for a test, each its own as under supervisord: Valkey, the simulator and the stages."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import sys
 import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Self, cast
 
 import redis
 
@@ -39,7 +40,7 @@ class Pipeline:
             "ALPHAVANTAGE_API_KEY": "test-a", "TWELVEDATA_API_KEY": "test-t", "POLYGON_API_KEY": "test-p", **settings,
         }  # fmt: skip
 
-    def __enter__(self) -> "Pipeline":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,7 +85,7 @@ class Pipeline:
 
     def get(self, path: str) -> dict[str, object]:
         """Return the API's JSON answer, whatever its status."""
-        return _json(f"http://127.0.0.1:{self.api_port}{path}")
+        return cast(dict[str, object], _json(f"http://127.0.0.1:{self.api_port}{path}"))
 
     def health(self) -> object:
         """Return the one word of /health; None while the api does not answer."""
@@ -93,15 +94,15 @@ class Pipeline:
         except OSError:
             return None
 
-    def simulator(self, path: str, body: dict[str, object] | None = None, method: str | None = None) -> dict[str, object]:
+    def simulator(
+        self, path: str, body: dict[str, object] | None = None, method: str | None = None
+    ) -> dict[str, object]:
         """Return the simulator's JSON answer to a GET, or to a POST with a body."""
-        return _json(f"http://127.0.0.1:{self.sim_port}{path}", body, method)
+        return cast(dict[str, object], _json(f"http://127.0.0.1:{self.sim_port}{path}", body, method))
 
     def ledger(self, vendor: str) -> list[dict[str, object]]:
         """Return the simulator's list of calls to a vendor: cycle, now_ms, path, status, verdict, credits."""
-        calls = self.simulator(f"/sim/ledger?vendor={vendor}")
-        assert isinstance(calls, list)
-        return calls
+        return cast(list[dict[str, object]], _json(f"http://127.0.0.1:{self.sim_port}/sim/ledger?vendor={vendor}"))
 
     def clock(self) -> Clock | None:
         """Return the newest clock of the collector."""
@@ -146,12 +147,12 @@ class Pipeline:
         return True
 
 
-def _json(url: str, body: dict[str, object] | None = None, method: str | None = None) -> dict[str, object]:
+def _json(url: str, body: dict[str, object] | None = None, method: str | None = None) -> object:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data=data, method=method, headers={"content-type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=10) as reply:
-            answer: dict[str, object] = json.load(reply)
+            answer: object = json.load(reply)
     except urllib.error.HTTPError as e:
         answer = json.load(e)
     return answer

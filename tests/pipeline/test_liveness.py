@@ -28,8 +28,8 @@ def put_signal(pipeline: Pipeline, lives_ms: int) -> None:
     assert clock is not None
     advice = Signal(
         id="EURUSD|1m|t|0", symbol="EURUSD", timeframe="1m", strategy="trend", bar_open_ms=0, action="BUY", entry=1.085,
-        stop_loss=1.080, take_profit_1=1.090, take_profit_2=1.095, confidence=0.8, quality=7.0, regime="trend", reasons=(),
-        published_ms=clock.now_ms, expires_ms=clock.now_ms + lives_ms, data_age_ms=0, atr=0.001, source="yahoo",
+        stop_loss=1.080, take_profit_1=1.090, take_profit_2=1.095, confidence=0.8, quality=7.0, regime="trend",
+        reasons=(), published_ms=clock.now_ms, expires_ms=clock.now_ms + lives_ms, data_age_ms=0, atr=0.001, source="yahoo",
         source_class="fx_spot",
     )  # fmt: skip
     pipeline.client().set(keys.signal(0, "EURUSD"), encode(advice))
@@ -62,6 +62,6 @@ def test_a_stage_stopped_and_started_loses_nothing(pipeline: Pipeline) -> None:
     pipeline.kill("validator", signal.SIGTERM)
     wait_until(lambda: pipeline.cycle() >= cycle + 4, 20, "cycles without a validator")
     pipeline.start("validator")
-    wait_until(lambda: pipeline.settled(), 20, "the validator to catch up")
+    wait_until(pipeline.settled, 20, "the validator to catch up")
     stored = [row[0] for row in pipeline.rows("SELECT cycle FROM clocks ORDER BY cycle")]
     assert stored == list(range(1, len(stored) + 1))

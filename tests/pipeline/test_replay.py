@@ -15,7 +15,12 @@ from tests.pipeline.harness import Pipeline
 from tests.support import wait_until
 
 SYMBOLS = ("NAS100", "US500", "US30", "EURUSD")
-RECORDED = {"NAS100": "NAS100_M1_2022-01", "US500": "US500_M1_2022-01", "US30": "US30_M1_2022-01", "EURUSD": "EURUSD_M1_2022-01_02"}
+RECORDED = {
+    "NAS100": "NAS100_M1_2022-01",
+    "US500": "US500_M1_2022-01",
+    "US30": "US30_M1_2022-01",
+    "EURUSD": "EURUSD_M1_2022-01_02",
+}
 HOUR_MS = 3_600_000
 DAY_START_MS = 1_642_546_800_000  # Tuesday 2022-01-18 23:00 UTC, the open of the CME session
 WITH_VOLUME = ("NAS100", "US500", "US30")  # Yahoo's format carries a volume for futures, none for currencies
@@ -32,7 +37,12 @@ def recorded_hours(shared: Path, folder: Path, hours: float) -> None:
 
 def made_hours(folder: Path, hours: float) -> None:
     """Write made bars of the same hours."""
-    prices = {"NAS100": (15_200.0, 0.25), "US500": (4_570.0, 0.25), "US30": (35_300.0, 1.0), "EURUSD": (1.1325, 0.00001)}
+    prices = {
+        "NAS100": (15_200.0, 0.25),
+        "US500": (4_570.0, 0.25),
+        "US30": (35_300.0, 1.0),
+        "EURUSD": (1.1325, 0.00001),
+    }
     for seed, (symbol, (price, tick)) in enumerate(prices.items()):
         volume = symbol in WITH_VOLUME
         bars_data.make(folder / f"{symbol}_M1.csv", seed, DAY_START_MS, int(hours * 60), price, tick, volume)
@@ -65,7 +75,8 @@ def check_every_tick_is_stored_once(pipeline: Pipeline, data: Path) -> None:
 
 def stored_bars(pipeline: Pipeline, symbol: str) -> list[SourceBar]:
     """Return the stored 1-minute bars."""
-    query = f"SELECT open_ms, open, high, low, close, volume FROM bars WHERE symbol='{symbol}' AND timeframe='1m' ORDER BY 1"
+    columns = "open_ms, open, high, low, close, volume"
+    query = f"SELECT {columns} FROM bars WHERE symbol='{symbol}' AND timeframe='1m' ORDER BY 1"
     return [SourceBar(*row) for row in pipeline.rows(query)]  # type: ignore[arg-type]  # SQLite's types
 
 

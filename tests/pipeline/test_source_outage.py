@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_failover_withholding_and_recovery(pipeline: Pipeline) -> None:
     wait_until(lambda: status(pipeline, "XAUUSD").get("status") == "ok", 10, "XAUUSD to be served again")
     wait_until(lambda: status(pipeline, "EURUSD").get("source") == "yahoo", 10, "EURUSD from its first source again")
     check_probes(pipeline)
-    wait_until(lambda: (("yahoo",) in pipeline.rows("SELECT DISTINCT source FROM market_data WHERE symbol='XAUUSD'")), 10)
+    wait_until(lambda: ("yahoo",) in pipeline.rows("SELECT DISTINCT source FROM market_data WHERE symbol='XAUUSD'"), 10)
     assert pipeline.rows("SELECT DISTINCT source, source_class FROM market_data WHERE symbol='XAUUSD'") == [
         ("yahoo", "comex_gold_future")
     ]
@@ -79,7 +80,7 @@ def check_probes(pipeline: Pipeline) -> None:
     calls = yahoo_calls(pipeline)
     failures = [call for call in calls if str(call["verdict"]).startswith("fault")]
     probes = [int(str(call["now_ms"])) for call in failures[5:]]
-    assert all(later - earlier >= 60_000 for earlier, later in zip(probes, probes[1:], strict=False)), probes
+    assert all(later - earlier >= 60_000 for earlier, later in pairwise(probes)), probes
     first_good = calls[calls.index(failures[-1]) + 1]
     same_cycle = [call for call in calls if call["cycle"] == first_good["cycle"]]
     assert len(same_cycle) == 1, same_cycle

@@ -51,7 +51,13 @@ class Client:
             sent.append(message)
 
         names = [(k.encode(), v.encode()) for k, v in {**BROWSER, "host": "sim", **(headers or {})}.items()]
-        scope = {"type": "http", "method": method, "path": unquote(path), "query_string": query.encode(), "headers": names}
+        scope: dict[str, object] = {
+            "type": "http",
+            "method": method,
+            "path": unquote(path),
+            "query_string": query.encode(),
+            "headers": names,
+        }
         await self.app(scope, receive, take)
         start, *parts = sent
         fields = {k.decode(): v.decode() for k, v in start["headers"]}  # type: ignore[attr-defined]
@@ -85,7 +91,12 @@ def table(symbols: Sequence[str] = SYMBOLS) -> SymbolTable:
 
 
 def made(
-    *, seed: int = 42, real: bool = False, interval_ms: int = 1000, start_ms: int = START_MS, symbols: Sequence[str] = SYMBOLS
+    *,
+    seed: int = 42,
+    real: bool = False,
+    interval_ms: int = 1000,
+    start_ms: int = START_MS,
+    symbols: Sequence[str] = SYMBOLS,
 ) -> Market:
     return generated(table(symbols), seed=seed, start_ms=start_ms, interval_ms=interval_ms, late=real)
 
@@ -100,7 +111,9 @@ def write(folder: Path, name: str, header: str, *rows: str) -> Path:
     return file
 
 
-def replay(paths: Sequence[Path], *, real: bool = False, interval_ms: int = 1000, start_ms: int | None = None) -> Market:
+def replay(
+    paths: Sequence[Path], *, real: bool = False, interval_ms: int = 1000, start_ms: int | None = None
+) -> Market:
     return replayed(table(), paths, interval_ms=interval_ms, late=real, start_ms=start_ms)
 
 
