@@ -59,7 +59,6 @@ class Publisher:
         for p, fence in self.fences.items():
             _check_types(self._link, p)
             fence.take()
-            self._link.call("UNWATCH")  # an older watch of this connection would take our own new epoch for another's
             state, status = (
                 flat_pairs(r)
                 for r in fence.read([("HGETALL", keys.state(p, STAGE)), ("HGETALL", keys.symbol_status(p))])
@@ -115,10 +114,7 @@ class Publisher:
 
     def commit(self, partition: int, commands: Sequence[Command]) -> None:
         """Execute the commands in one transaction. Fenced if another instance took the partition over."""
-        fence = self.fences[partition]
-        # Partitions share the connection, and any EXEC ends every watch: never rely on one from before an await.
-        fence.read([])
-        fence.commit(commands)
+        self.fences[partition].commit(commands)
 
     def _commit_with_events(self, partition: int, commands: Sequence[Command]) -> None:
         events = list(self._events.pending) if partition == self.partitions[0] else []

@@ -30,20 +30,23 @@ class Fence:
         self._key = keys.epoch(partition, stage)
         self._what = f"{stage} of partition {partition}"
         self.epoch = 0
-        self._watched = False
+        self._watched_in = -1
+        """The link's watch round in which the epoch's key is watched: fences of several partitions share a link."""
 
     def take(self) -> None:
         """Take a new epoch: from here on every older instance is fenced off."""
-        self._watched = False
-        self.epoch = cast(int, self._link.call("INCR", self._key))
+        # A watch of our own from before would turn our own INCR against the next transaction.
+        _, epoch = self._link.exchange([("UNWATCH",), ("INCR", self._key)])
+        if not isinstance(epoch, int):
+            raise Fatal(f"{self._key}: expected a counter, found: {epoch!r}")
+        self.epoch = epoch
 
     def read(self, commands: Sequence[Command]) -> list[Reply]:
         """Return the commands' replies; the watch on the epoch comes with them at no extra round trip."""
-        self._watched = False
         _, current, *replies = self._link.exchange([("WATCH", self._key), ("GET", self._key), *commands])
         if current != b"%d" % self.epoch:
             self._overtaken(current)
-        self._watched = True
+        self._watched_in = self._link.watch_round
         return replies
 
     def commit(self, commands: Sequence[Command]) -> list[Reply]:
@@ -52,9 +55,8 @@ class Fence:
         Fenced if another instance took over; ExecFailed if a command failed inside; RedisAway if it isn't known
         whether it happened: then take() again and start from what is committed, never send the same again.
         """
-        if not self._watched:
+        if self._watched_in != self._link.watch_round:
             self.read([])
-        self._watched = False
         *_, result = self._link.exchange([("MULTI",), *commands, ("EXEC",)])
         if result is None:
             self._overtaken(None)

@@ -27,6 +27,8 @@ class Connection(Protocol):
 SOCKET_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
 
+_ENDS_WATCHES = ("EXEC", "UNWATCH", "DISCARD")
+
 # Replies that mean "not now", not "never": the server loads its file, is out of memory, read-only or failing over.
 _NOT_NOW = ("LOADING", "OOM", "READONLY", "MISCONF", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ", "NOREPLICAS")
 
@@ -49,6 +51,8 @@ class Link:
         self._make_connection = make_connection
         self._connection: Connection | None = None
         self.where = where
+        self.watch_round = 0
+        """Rises whenever Redis forgets what this connection watches: with each EXEC and each new connection."""
 
     def exchange(self, commands: Sequence[Command]) -> list[Reply]:
         """Send all commands and return one reply for each, in one round trip. An error reply is a value in the list.
@@ -64,6 +68,7 @@ class Link:
         except (RedisError, OSError) as e:
             self.close()
             raise RedisAway(f"{self.where}: {e}") from e
+        self.watch_round += any(command[0] in _ENDS_WATCHES for command in commands)
         self._raise_not_now(replies)
         return replies
 
@@ -76,6 +81,7 @@ class Link:
 
     def close(self) -> None:
         """Drop the connection; the next use opens a new one."""
+        self.watch_round += 1
         if self._connection is not None:
             self._connection.disconnect()
             self._connection = None

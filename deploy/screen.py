@@ -111,12 +111,17 @@ def _remark(symbol: Json, status: Json) -> str:
 
 
 def signal_line(signal: Signal) -> str:
-    """Return one signal for a person."""
+    """Return one signal for a person, with its first two reasons."""
     at = f"{datetime.fromtimestamp(signal.published_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+    entry, stop, target = (_price(p) for p in (signal.entry, signal.stop_loss, signal.take_profit_1))
     return (
-        f"{at}  {signal.action:<4} {signal.symbol:<7} {signal.timeframe:<3} entry {signal.entry:g}"
-        f" stop {signal.stop_loss:g} target {signal.take_profit_1:g}  {signal.strategy}, {', '.join(signal.reasons)}"
+        f"{at}  {signal.action:<4} {signal.symbol:<7} {signal.timeframe:<3} entry {entry}, stop {stop}, "
+        f"target {target}: {'; '.join(signal.reasons[:2])}"
     )
+
+
+def _price(value: float) -> str:
+    return f"{value:.5f}".rstrip("0").rstrip(".")
 
 
 def _is_number(value: object) -> bool:

@@ -42,7 +42,8 @@ def follow(observer: Observer, alive: Callable[[], bool], out: TextIO) -> None:
         view = observer.view()
         columns = shutil.get_terminal_size().columns if terminal else None
         picture = [line[:columns] for line in screen.picture(view)]  # a wrapped line would spoil the redrawing
-        new = [screen.signal_line(signal) for signal in view.signals if signal.id not in known]
+        signals = sorted(view.signals, key=lambda signal: signal.published_ms)
+        new = [screen.signal_line(signal) for signal in signals if signal.id not in known]
         known = {signal.id for signal in view.signals}
         if terminal and height:
             out.write(f"\x1b[{height}A\x1b[J")

@@ -17,6 +17,7 @@ _COMPACT_BARS = 100
 _FULL_SPAN_MS = 30 * 86_400_000
 _RATE_DECIMALS = 8
 _SPOT_DECIMALS = 10
+_NO_PRICE = "-"
 _CURRENCIES = {
     "EUR": "Euro", "USD": "United States Dollar", "GBP": "British Pound Sterling", "JPY": "Japanese Yen",
 }  # fmt: skip
@@ -125,23 +126,23 @@ class AlphaVantage:
 
     def _rate(self, call: Call) -> Answer:
         instrument = self._pair(call, "from_currency", "to_currency")
-        snapshot = None if instrument is None else call.view.snapshot(instrument)
-        if instrument is None or snapshot is None:
+        if instrument is None:
             return _invalid_call("CURRENCY_EXCHANGE_RATE")
+        snapshot = call.view.snapshot(instrument)
         body = {"Realtime Currency Exchange Rate": _rate_fields(instrument, snapshot, call.view.now_ms)}
-        return Answer(200, _pretty(body), ticks={instrument.vendor_symbol: snapshot.number})
+        return Answer(200, _pretty(body), ticks=_told(instrument, snapshot))
 
     def _metal(self, call: Call) -> Answer:
         name = call.params.get("symbol", "").upper()
         name = {"XAU": "GOLD", "XAG": "SILVER"}.get(name, name)
         instrument = self._listings.get(name)
-        snapshot = None if instrument is None else call.view.snapshot(instrument)
-        if instrument is None or snapshot is None:
+        if instrument is None:
             return _invalid_call("GOLD_SILVER_SPOT")
-        price = fixed(snapshot.price, _SPOT_DECIMALS)
+        snapshot = call.view.snapshot(instrument)
+        price = _NO_PRICE if snapshot is None else fixed(snapshot.price, _SPOT_DECIMALS)
         stamp = utc_text(call.view.now_ms)
         body = f'{{"nominal": "{instrument.symbol}","timestamp": "{stamp}","price": "{price}"}}'
-        return Answer(200, body.encode(), ticks={instrument.vendor_symbol: snapshot.number})
+        return Answer(200, body.encode(), ticks=_told(instrument, snapshot))
 
     def _intraday(self, call: Call) -> Answer:
         instrument = self._pair(call, "from_symbol", "to_symbol")
@@ -160,20 +161,33 @@ class AlphaVantage:
         return Answer(200, _pretty(_series(ask, shown)))
 
 
-def _rate_fields(instrument: Instrument, snapshot: Snapshot, now_ms: int) -> dict[str, str]:
-    """Return the recorded fields. `Last Refreshed` is the clock, not the price's time; the rate is the middle."""
-    base, _, quote = instrument.vendor_symbol.partition("/")
+def _told(instrument: Instrument, snapshot: Snapshot | None) -> dict[str, int]:
+    return {} if snapshot is None else {instrument.vendor_symbol: snapshot.number}
+
+
+def _rate(snapshot: Snapshot | None) -> tuple[str, str, str]:
+    """Return the rate (the middle), bid and ask."""
+    if snapshot is None:
+        return _NO_PRICE, _NO_PRICE, _NO_PRICE
     places = max(_RATE_DECIMALS, decimals(snapshot.bid), decimals(snapshot.ask))
+    middle = (snapshot.bid + snapshot.ask) / 2
+    return f"{middle:.{places}f}", f"{snapshot.bid:.{places}f}", f"{snapshot.ask:.{places}f}"
+
+
+def _rate_fields(instrument: Instrument, snapshot: Snapshot | None, now_ms: int) -> dict[str, str]:
+    """Return the recorded fields. `Last Refreshed` is the clock, not the price's time."""
+    base, _, quote = instrument.vendor_symbol.partition("/")
+    rate, bid, ask = _rate(snapshot)
     return {
         "1. From_Currency Code": base,
         "2. From_Currency Name": _CURRENCIES.get(base, base),
         "3. To_Currency Code": quote,
         "4. To_Currency Name": _CURRENCIES.get(quote, quote),
-        "5. Exchange Rate": f"{(snapshot.bid + snapshot.ask) / 2:.{places}f}",
+        "5. Exchange Rate": rate,
         "6. Last Refreshed": utc_text(now_ms),
         "7. Time Zone": "UTC",
-        "8. Bid Price": f"{snapshot.bid:.{places}f}",
-        "9. Ask Price": f"{snapshot.ask:.{places}f}",
+        "8. Bid Price": bid,
+        "9. Ask Price": ask,
     }
 
 

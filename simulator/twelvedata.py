@@ -177,8 +177,8 @@ def _year(snapshot: Snapshot) -> dict[str, str]:
 
 def _quote(view: View, instrument: Instrument) -> tuple[dict[str, object], int] | Failure:
     snapshot = view.snapshot(instrument)
-    if snapshot is None:
-        return Failure(404, _SYMBOL)
+    if snapshot is None:  # it has never traded
+        return Failure(422, "No data", {"symbol": instrument.vendor_symbol, "interval": "", "exchange": ""})
     title, exchange = _TITLES.get(instrument.vendor_symbol, (instrument.vendor_symbol, "Forex"))
     stock = instrument.session == "us_cash"
     date, timestamp = _day(instrument, view.now_ms)

@@ -143,9 +143,11 @@ class Yahoo:
         ticks: dict[str, int] = {}
         for symbol in wanted:
             instrument = self._listings.get(symbol)
-            snapshot = None if instrument is None else call.view.snapshot(instrument)
-            if instrument is not None and snapshot is not None:
-                rows.append(row(call.view, instrument, snapshot, fields))
+            if instrument is None:
+                continue
+            snapshot = call.view.snapshot(instrument)
+            rows.append(row(call.view, instrument, snapshot, fields))
+            if snapshot is not None:
                 ticks[symbol] = snapshot.number
         body = f'{{"quoteResponse":{{"result":[{",".join(rows)}],"error":null}}}}'
         return Answer(200, body.encode(), _TYPE, ticks=ticks)

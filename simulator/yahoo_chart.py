@@ -241,12 +241,14 @@ def _meta(view: View, instrument: Instrument, span: Span, snapshot: Snapshot, co
 
 def chart(call: Call, instrument: Instrument) -> Answer:
     """Return the chart of one symbol."""
+    now_ms = call.view.now_ms
     snapshot = call.view.snapshot(instrument)
-    if snapshot is None:
-        return chart_error(404, "Not Found", "No data found, symbol may be delisted")
-    span = span_of(call.params, instrument, call.view.now_ms, snapshot.market_ms)
+    span = span_of(call.params, instrument, now_ms, now_ms if snapshot is None else snapshot.market_ms)
     if isinstance(span, Answer):
         return span
+    if snapshot is None:  # it has never traded
+        missing = f"Data doesn't exist for startDate = {span.from_s}, endDate = {span.to_s}"
+        return chart_error(400, "Bad Request", missing)
     columns = columns_of(call.view, instrument, span, snapshot)
     meta = _meta(call.view, instrument, span, snapshot, columns)
     ticks = {instrument.vendor_symbol: snapshot.number}

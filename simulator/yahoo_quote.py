@@ -137,7 +137,6 @@ def _moving(view: View, instrument: Instrument, snapshot: Snapshot) -> dict[str,
     shut = known.kind == "INDEX" and state != "REGULAR"
     day_open, high, low = (0.0, 0.0, 0.0) if shut else (snapshot.day_open, snapshot.day_high, snapshot.day_low)
     bid, ask = _sides(snapshot, known.kind, trading=not shut)
-    offset, zone = offset_s(known.zone, view.now_ms)
     year_low, year_high = yahoo_price(snapshot.year_low), yahoo_price(snapshot.year_high)
     return {
         **_against(price, "fiftyDayAverage", before * 0.991, java_float),
@@ -151,18 +150,32 @@ def _moving(view: View, instrument: Instrument, snapshot: Snapshot) -> dict[str,
         "regularMarketDayRange": f'"{yahoo_price(low)} - {yahoo_price(high)}"',
         "regularMarketPreviousClose": yahoo_price(before), "regularMarketOpen": yahoo_price(day_open),
         "regularMarketVolume": str(snapshot.day_volume) if instrument.traded else "0",
-        "regularMarketTime": str(snapshot.market_ms // 1000), "bid": bid, "ask": ask, "marketState": f'"{state}"',
-        "exchangeDataDelayedBy": str(view.delay_ms(instrument) // 60_000),
-        "exchangeTimezoneShortName": text(zone), "gmtOffSetMilliseconds": str(offset * 1000),
+        "regularMarketTime": str(snapshot.market_ms // 1000), "bid": bid, "ask": ask,
     }  # fmt: skip
 
 
-def row(view: View, instrument: Instrument, snapshot: Snapshot, fields: frozenset[str]) -> str:
-    """Return one row of the result as JSON; `fields` (empty: all) narrows it roughly, as Yahoo does."""
+def _current(view: View, instrument: Instrument) -> dict[str, str]:
+    """Return the values that change with the time alone, as JSON."""
+    offset, zone = offset_s(about(instrument).zone, view.now_ms)
+    return {
+        "marketState": text(market_state(instrument.session, view.now_ms)),
+        "exchangeDataDelayedBy": str(view.delay_ms(instrument) // 60_000),
+        "exchangeTimezoneShortName": text(zone),
+        "gmtOffSetMilliseconds": str(offset * 1000),
+    }
+
+
+def row(view: View, instrument: Instrument, snapshot: Snapshot | None, fields: frozenset[str]) -> str:
+    """Return one row of the result as JSON; `fields` (empty: all) narrows it roughly, as Yahoo does.
+
+    Of an instrument that has never traded there is a row without a price.
+    """
     known = about(instrument)
     today = local(known.zone, view.now_ms).date()
-    values = {**_fixed(instrument, today), **_moving(view, instrument, snapshot)}
-    order = _ORDER[known.kind]
+    values = {**_fixed(instrument, today), **_current(view, instrument)}
+    if snapshot is not None:
+        values |= _moving(view, instrument, snapshot)
+    order = tuple(key for key in _ORDER[known.kind] if key in values)
     if fields:
         order = tuple(key for key in order if key in _NARROW or key in fields)
     return raw_object({key: values[key] for key in order})

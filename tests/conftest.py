@@ -50,7 +50,8 @@ def start_valkey(folder: Path, port: int | None = None, *extra: str) -> RedisSer
     process = subprocess.Popen(
         [
             str(get_binary_path()), "--port", str(number), "--bind", "127.0.0.1", "--dir", str(folder),
-            "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction", *extra,
+            "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy",
+            "noeviction", *extra,
         ],
         stdout=subprocess.DEVNULL,
     )  # fmt: skip

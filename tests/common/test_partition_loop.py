@@ -238,3 +238,24 @@ def test_a_refused_command_is_named(link: Link) -> None:
     link.call("SET", "k", "v")
     with pytest.raises(CommandRefused, match="WRONGTYPE"):
         link.call("XLEN", "k")
+
+
+def test_partitions_that_share_a_connection_are_fenced_each(new_link: Callable[[], Link]) -> None:
+    shared, other = new_link(), new_link()
+    first, second = Fence(shared, 0, "relay"), Fence(shared, 1, "relay")
+    first.take()
+    second.take()
+    first.read([])
+    second.read([])
+    second.commit([("SET", "{1}:x", "1")])  # its EXEC ends the watch of the first one too
+    Fence(other, 0, "relay").take()
+    with pytest.raises(Fenced):
+        first.commit([("SET", "{0}:x", "1")])
+
+
+def test_a_new_epoch_on_the_same_connection_is_not_taken_for_another_instance(link: Link) -> None:
+    fence = Fence(link, 0, "relay")
+    fence.take()
+    fence.read([])
+    fence.take()
+    assert fence.commit([("SET", "{0}:x", "1")]) == [b"OK"]

@@ -59,11 +59,12 @@ def test_a_signal_is_one_line() -> None:
     signal = Signal(
         id="x", symbol="EURUSD", timeframe="5m", strategy="trend_v1", bar_open_ms=0, action="BUY", entry=1.1,
         stop_loss=1.095, take_profit_1=1.11, take_profit_2=1.12, confidence=0.7, quality=7.0, regime="trend",
-        reasons=("cross", "volume"), published_ms=1_700_000_000_000, expires_ms=1_700_000_003_000, data_age_ms=100,
+        reasons=("cross", "volume", "more"),
+        published_ms=1_700_000_000_000, expires_ms=1_700_000_003_000, data_age_ms=100,
         atr=0.001, source="yahoo", source_class="fx_spot",
     )  # fmt: skip
     assert signal_line(signal) == (
-        "2023-11-14 22:13:20  BUY  EURUSD  5m  entry 1.1 stop 1.095 target 1.11  trend_v1, cross, volume"
+        "2023-11-14 22:13:20  BUY  EURUSD  5m  entry 1.1, stop 1.095, target 1.11: cross; volume"
     )
 
 

@@ -29,8 +29,8 @@ def put_signal(pipeline: Pipeline, lives_ms: int) -> None:
     advice = Signal(
         id="EURUSD|1m|t|0", symbol="EURUSD", timeframe="1m", strategy="trend", bar_open_ms=0, action="BUY", entry=1.085,
         stop_loss=1.080, take_profit_1=1.090, take_profit_2=1.095, confidence=0.8, quality=7.0, regime="trend",
-        reasons=(), published_ms=clock.now_ms, expires_ms=clock.now_ms + lives_ms, data_age_ms=0, atr=0.001, source="yahoo",
-        source_class="fx_spot",
+        reasons=(), published_ms=clock.now_ms, expires_ms=clock.now_ms + lives_ms, data_age_ms=0, atr=0.001,
+        source="yahoo", source_class="fx_spot",
     )  # fmt: skip
     pipeline.client().set(keys.signal(0, "EURUSD"), encode(advice))
 

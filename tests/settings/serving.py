@@ -7,16 +7,24 @@ import httpx
 import redis
 
 from common.settings import Settings
+from storer.database import Database
 from tests.api.world import World, serving
 
 
 @asynccontextmanager
 async def api_over(settings: Settings) -> AsyncIterator[tuple[httpx.AsyncClient, World]]:
-    """A client of the api, and a hand on what it sees."""
+    """A client of the api, and a hand on what it sees. Its history is empty unless the database exists already."""
+    history = Database(settings.database_path)
+    history.connection()
+    history.close()
     client = redis.Redis(host=settings.redis_host, port=settings.redis_port, protocol=2)
     world = World(client, settings)
-    try:
-        async with serving(world) as (http, _):
+    failures: list[BaseException] = []
+    async with serving(world) as (http, _):
+        try:
             yield http, world
-    finally:
-        client.close()
+        except BaseException as e:  # noqa: BLE001  # not through the api's lifespan: it would take that for its own end
+            failures.append(e)
+    client.close()
+    for failure in failures:
+        raise failure

@@ -44,7 +44,6 @@ def test_the_api_listens_at_its_address_and_asks_for_its_token(given: Given, tmp
         assert status_of(host, port, "/api/symbols", "token of the tests") == 200
 
 
-@proves("API_TOKEN")
 async def test_without_a_token_nobody_is_asked_for_one(given: Given) -> None:
     async with api_over(given()) as (client, _):
         assert (await client.get("/api/symbols")).status_code == 200

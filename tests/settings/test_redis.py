@@ -96,7 +96,6 @@ def test_connections_go_to_this_address_and_database(
         assert client.exists(f"written in {db}") == 1
 
 
-@proves("REDIS_PASSWORD")
 @pytest.mark.parametrize("password", ["", "another"])
 def test_another_password_is_refused_with_the_variables_name(
     given: Given, other_valkey: RedisServer, password: str

@@ -121,6 +121,26 @@ def test_the_middle_of_bid_and_ask_is_the_price_to_the_last_bit(price: float) ->
     assert (bid + ask) / 2 == price
 
 
+async def test_what_has_not_traded_yet_is_known_but_has_no_price(tmp_path: Path) -> None:
+    early = write(tmp_path, "EURUSD_M1.csv", BAR_HEADER, "1642374000,1.1,1.1,1.1,1.1,5")
+    late = [f"{1642384000},1.3,1.3,1.3,1.3,5", "1642384060,1.3,1.3,1.3,1.3,5"]
+    client = client_of(replay([early, write(tmp_path, "GBPUSD_M1.csv", BAR_HEADER, *late)]))
+    now_ms = await client.go(1)
+    rows = (await client.quotes("EURUSD=X", "GBPUSD=X")).json["quoteResponse"]["result"]
+    assert [(row["symbol"], "regularMarketPrice" in row) for row in rows] == [("EURUSD=X", True), ("GBPUSD=X", False)]
+    chart = await client.get("/yahoo/v8/finance/chart/GBPUSD=X?interval=1m&range=1d")
+    assert (chart.status, chart.json["chart"]["error"]["code"]) == (400, "Bad Request")
+    assert chart.json["chart"]["error"]["description"].endswith(f"endDate = {now_ms // 1000 + 1}")
+    rate = await client.get(
+        "/alphavantage/query?function=CURRENCY_EXCHANGE_RATE&from_currency=GBP&to_currency=USD&apikey=k"
+    )
+    assert rate.json["Realtime Currency Exchange Rate"]["5. Exchange Rate"] == "-"
+    quote = await client.get("/twelvedata/quote?symbol=GBP/USD&apikey=k")
+    assert (quote.status, quote.json["message"]) == (422, "No data")
+    tickers = await client.get("/polygon/v2/snapshot/locale/global/markets/forex/tickers?apiKey=k")
+    assert [row["ticker"] for row in tickers.json["tickers"]] == ["C:EURUSD"]
+
+
 async def test_vendors_agree_on_every_digit_of_a_price(tmp_path: Path) -> None:
     file = write(tmp_path, "EURUSD_M1.csv", BAR_HEADER, "1642374000,1.14182,1.14183,1.133873376,1.1418,5")
     client = client_of(replay([file]))
