@@ -15,7 +15,7 @@ from common.symbols import SymbolTable
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 _WORST_FIRST = (UNHEALTHY, DEGRADED, HEALTHY)
 HEARTBEAT_LIMIT_MS = REPORT_LIMIT_MS
-WRITTEN_LIMIT_INTERVALS = 3  # a database that lags further than this many write intervals is behind
+WRITTEN_LIMIT_INTERVALS = 3  # of writing, or of collecting if that is longer: a database further behind is late
 STAGES = ("collector", "validator", "storer", "features")
 PULSE_STATUS = {"ok": HEALTHY, "healthy": HEALTHY, "degraded": DEGRADED}
 
@@ -56,7 +56,7 @@ def database_component(survey: Survey, settings: Settings) -> Component:
     }
     if database.error:
         return Component(UNHEALTHY, database.error, more)
-    limit_s = WRITTEN_LIMIT_INTERVALS * settings.batch_write_interval
+    limit_s = WRITTEN_LIMIT_INTERVALS * max(settings.batch_write_interval, settings.collection_interval)
     if behind_ms is None:
         return Component(DEGRADED, "readable; nothing was written yet, or the stream's time is not known", more)
     if behind_ms / now.speed > limit_s * 1000:

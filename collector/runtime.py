@@ -194,7 +194,7 @@ class Collector:
         status, message = "ok", ""
         if self._held_back:
             status, message = "degraded", f"held back: {', '.join(self._held_back)} at its budget"
-        elif stalled_s > STALLED_S:
+        elif stalled_s > max(STALLED_S, 2 * self._settings.collection_interval):
             status, message = "degraded", f"no cycle for {stalled_s:.0f} s"
         info: dict[str, object] = {"cycle": self._publisher.cycle, "now_ms": self._time.now_ms()}
         self._heartbeat.beat(wall_ms(), status, message, info)

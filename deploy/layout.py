@@ -119,7 +119,7 @@ class Layout:
     @property
     def api_url(self) -> str:
         host = LOOPBACK if self.api.host in ("0.0.0.0", "::", "") else self.api.host  # noqa: S104  # compared, not bound
-        return f"http://{host}:{self.api.port}"
+        return f"http://[{host}]:{self.api.port}" if ":" in host else f"http://{host}:{self.api.port}"
 
     def supervised_environment(self, redis_binary: Path | None) -> dict[str, str]:
         """Return the environment of supervisord and all that it starts. redis_binary None: Redis is not ours to run."""

@@ -132,7 +132,7 @@ def _recordings(table: SymbolTable, paths: Sequence[Path]) -> dict[str, Recordin
             log.warning("simulator.file_skipped", file=str(file), symbol=symbol, symbols=list(table.symbols))
     if not parts:
         raise Fatal(f"{', '.join(map(str, paths))}: expected files of {', '.join(table.symbols)}, found none")
-    for symbol in table.symbols.keys() - parts.keys():
+    for symbol in sorted(table.symbols.keys() - parts.keys()):
         log.warning("simulator.symbol_without_data", symbol=symbol)
     return {symbol: combine(found) for symbol, found in parts.items()}
 

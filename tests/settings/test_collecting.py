@@ -15,6 +15,7 @@ from collector.vendors.yahoo import Yahoo
 from common import keys
 from common.breaker_model import State
 from common.clock import monotonic_s
+from common.heartbeat import decode_pulse
 from common.redis_link import open_link
 from common.sources import SourceReport, decode_report
 from tests.collector.conftest import server
@@ -134,6 +135,22 @@ async def test_a_longer_interval_lets_the_collectors_clock_be_older(given: Given
             withheld = (await client.get("/api/signals")).json()["withheld"]
             reasons[interval] = next(item["reason"] for item in withheld if item["instrument"] == "EURUSD")
     assert reasons == {"1": "collector_silent", "5": "no_signal"}
+
+
+@proves("COLLECTION_INTERVAL")
+async def test_a_collector_that_waits_for_a_long_interval_does_not_call_itself_stalled(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses = {}
+    for interval in ("1", "30"):
+        collector = Collector(given(COLLECTION_INTERVAL=interval), plain_vendors(*BUILTIN_VENDORS))
+        collector._moved_s -= 29
+        collector._beat()
+        body = collector._link.call("GET", keys.heartbeat("collector", "collector"))
+        assert isinstance(body, bytes)
+        statuses[interval] = decode_pulse(body).status
+        await collector._close()
+    assert statuses == {"1": "degraded", "30": "ok"}
 
 
 @proves("REQUEST_TIMEOUT")

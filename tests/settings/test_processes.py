@@ -5,11 +5,13 @@ import sqlite3
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 import redis
 
 from common import keys
 from common.keys import BARS, FIELD
 from common.messages import Bars, encode
+from deploy.layout import live_layout
 from tests.conftest import RedisServer
 from tests.settings.processes import process_running
 from tests.settings.proof import Given, proves
@@ -47,6 +49,16 @@ def test_the_api_listens_at_its_address_and_asks_for_its_token(given: Given, tmp
 async def test_without_a_token_nobody_is_asked_for_one(given: Given) -> None:
     async with api_over(given()) as (client, _):
         assert (await client.get("/api/symbols")).status_code == 200
+
+
+@proves("API_HOST", "API_PORT")
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("127.0.0.3", "http://127.0.0.3:8765"), ("::1", "http://[::1]:8765"), ("::", "http://127.0.0.1:8765")],
+)
+def test_a_start_looks_for_the_api_at_its_address(given: Given, tmp_path: Path, host: str, url: str) -> None:
+    given(API_HOST=host, API_PORT=8765, API_TOKEN="token of the tests")
+    assert live_layout(tmp_path, {}).api_url == url
 
 
 @proves("DATABASE_PATH", "SUPERVISOR_PROCESS_NAME", "REDIS_DB")

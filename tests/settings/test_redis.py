@@ -14,13 +14,14 @@ from common.errors import Fatal
 from common.heartbeat import decode_pulse
 from common.keys import FIELD, QUOTES, RAW
 from common.loop import StageRunner
-from common.messages import Quotes, encode
+from common.messages import Clock, Quotes, encode
 from common.metrics import Metrics
 from common.partition_loop import PartitionLoop
 from common.redis_link import open_link
 from common.settings import Settings
 from common.symbols import load_symbols
 from storer.database import Database
+from storer.rows import rows_of
 from storer.stage import storer_spec
 from tests.collector.conftest import server
 from tests.collector.kit import FaultServer
@@ -31,7 +32,7 @@ from tests.settings.collecting import BUILTIN_VENDORS, collect_cycles, collected
 from tests.settings.processes import stage_running
 from tests.settings.proof import Given, proves
 from tests.settings.serving import api_over
-from tests.storer.values import quote
+from tests.storer.values import entry, quote
 from tests.support import wait_until
 
 __all__ = ["server"]
@@ -223,6 +224,25 @@ def _rows(path: Path) -> int:
         return 0
     with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as connection:
         return int(connection.execute("SELECT count(*) FROM market_data").fetchone()[0])
+
+
+@proves("BATCH_WRITE_INTERVAL", "COLLECTION_INTERVAL")
+@pytest.mark.parametrize(("written_s", "collected_s", "limit_s"), [(10, 1, 30), (0.1, 1, 3), (10, 60, 180)])
+async def test_the_database_is_behind_after_three_of_its_intervals(
+    given: Given, written_s: float, collected_s: float, limit_s: int
+) -> None:
+    settings = given(BATCH_WRITE_INTERVAL=written_s, COLLECTION_INTERVAL=collected_s)
+    statuses = []
+    async with api_over(settings) as (client, world):
+        world.clock()
+        newest = Clock(1, world.wall.ms, world.wall.ms, raw_id="1-0")
+        database = Database(settings.database_path)
+        database.write(rows_of((entry(QUOTES, 1, newest),), 0, "incarnation"))
+        database.close()
+        for age_ms in (limit_s * 1000, limit_s * 1000 + 1):
+            world.clock(now_ms=newest.now_ms + age_ms)
+            statuses.append((await client.get("/health")).json()["components"]["database"]["status"])
+    assert statuses == ["healthy", "degraded"]
 
 
 @proves("STATE_DIR")

@@ -1,0 +1,274 @@
+"""One instance at a time, in order, whatever another one still has in flight; and it goes on after a flush by itself."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from common import keys
+from common.errors import Fenced, Retryable
+from common.fence import Fence
+from common.keys import BACKFILL, BARS, FIELD, QUOTES, RAW
+from common.loop import StageRunner
+from common.messages import Clock, encode
+from common.metrics import Metrics
+from common.partition_loop import PartitionLoop
+from common.reader import GroupsLost, Reader
+from common.redis_link import Link
+from common.settings import Settings
+from common.stage import Batch, Outcome, StageSpec
+from tests.common.relay import POISON, Relay, feed, passed_on, relay_spec
+from tests.conftest import RedisServer
+from tests.support import wait_until
+
+NewLoop = Callable[..., PartitionLoop]
+LinkFactory = Callable[[], Link]
+
+
+@pytest.fixture
+def new_loop(new_link: LinkFactory, tmp_path: Path) -> NewLoop:
+    """A factory of opened loops under one consumer name, each with a connection of its own."""
+
+    def make(spec: StageSpec | None = None, link: Link | None = None, partition: int = 0) -> PartitionLoop:
+        chosen, over = spec or relay_spec(), link or new_link()
+        loop = PartitionLoop(chosen, partition, over, "relay-0", Metrics("relay"), tmp_path, lambda _: None)
+        loop.open()
+        return loop
+
+    return make
+
+
+def settle(loop: PartitionLoop, steps: int = 12) -> None:
+    """Step until nothing is left to do."""
+    for _ in range(steps):
+        loop.step(0)
+
+
+def pending(link: Link) -> object:
+    """Return how many raw entries are read and not acknowledged."""
+    return link.call("XPENDING", RAW.key(0), "relay")[0]  # type: ignore[index]  # raw reply
+
+
+def read_by_a_stale_instance(link: Link, count: int) -> None:
+    """A read of an older instance under our name that the server executes only now."""
+    link.call("XREADGROUP", "GROUP", "relay", "relay-0", "COUNT", count, "STREAMS", RAW.key(0), ">")
+
+
+# -- order and strays ------------------------------------------------------------------------------
+
+
+def test_what_a_stale_instance_has_read_meanwhile_keeps_its_place(link: Link, new_loop: NewLoop) -> None:
+    loop = new_loop()
+    settle(loop)  # the backlog is done
+    feed(link, "A", "B", "C", "D")
+    read_by_a_stale_instance(link, 2)
+    settle(loop)
+    assert [number for number, _ in passed_on(link)] == [0, 1, 2, 3]
+    assert pending(link) == 0
+
+
+def test_strays_do_not_wait_for_a_stage_that_always_lingers(link: Link, new_loop: NewLoop) -> None:
+    loop = new_loop(relay_spec(linger_s=3600.0, batch_entries=100))
+    settle(loop)
+    feed(link, "A")
+    loop.step(0)
+    assert loop.in_hand == 1
+    feed(link, "B")
+    read_by_a_stale_instance(link, 1)
+    settle(loop)
+    assert [number for number, _ in passed_on(link)] == [0, 0]
+
+
+def test_suspects_are_no_strays(link: Link, new_loop: NewLoop) -> None:
+    """Else a stage with suspects would read its backlog for ever and never see news."""
+    loop = new_loop()
+    feed(link, POISON)
+    settle(loop)
+    assert loop.in_hand == 1
+    feed(link, "A")
+    assert [loop.step(0) for _ in range(3)] == [1, 0, 0]
+
+
+# -- one connection, several partitions ------------------------------------------------------------
+
+
+def test_partitions_that_share_a_connection_are_each_fenced_at_a_stop(
+    new_link: LinkFactory, link: Link, new_loop: NewLoop
+) -> None:
+    shared, spec = new_link(), relay_spec(linger_s=3600.0, batch_entries=100)
+    first, second = new_loop(spec, shared, 0), new_loop(spec, shared, 1)
+    settle(first)
+    settle(second)
+    body = link.call("XRANGE", RAW.key(0), "-", "+")
+    assert body == []
+    feed(link, "A")
+    link.call("XADD", RAW.key(1), "*", *_raw_fields(link))
+    second.step(0)
+    first.step(0)  # both linger
+    first.flush()  # its EXEC ends every watch of the connection
+    link.call("INCR", keys.epoch(1, "relay"))  # another instance takes the second partition over
+    with pytest.raises(Fenced):
+        second.flush()
+    assert link.call("EXISTS", QUOTES.key(1)) == 0
+
+
+def _raw_fields(link: Link) -> list[bytes]:
+    return link.call("XRANGE", RAW.key(0), "-", "+")[0][1]  # type: ignore[index, return-value]
+
+
+def test_taking_one_partition_over_again_does_not_fence_oneself(new_link: LinkFactory, link: Link) -> None:
+    fence = Fence(new_link(), 0, "relay")
+    fence.take()
+    fence.read([])  # watches the epoch on this connection ...
+    fence.take()  # ... which we then raise ourselves
+    fence.commit([("SET", keys.signal(0, "A"), "v")])
+    assert link.call("GET", keys.signal(0, "A")) == b"v"
+
+
+# -- fenced while waiting --------------------------------------------------------------------------
+
+
+class DiskAway(Relay):
+    """What it writes to never comes back."""
+
+    calls = 0
+
+    def handle(self, batch: Batch) -> Outcome:
+        """Fail; after a few calls somebody would have to stop it."""
+        DiskAway.calls += 1
+        assert DiskAway.calls < 20, "goes on after being fenced"
+        raise Retryable("the disk is full")
+
+
+def test_an_instance_that_waits_for_the_disk_notices_that_it_was_overtaken(
+    link: Link, new_link: LinkFactory, tmp_path: Path
+) -> None:
+    DiskAway.calls = 0
+    loop = PartitionLoop(
+        relay_spec(make_handler=DiskAway), 0, new_link(), "relay-0", Metrics("relay"), tmp_path,
+        lambda _: link.call("INCR", keys.epoch(0, "relay")),
+    )  # fmt: skip
+    loop.open()
+    feed(link, "A")
+    with pytest.raises(Fenced):
+        settle(loop)
+    assert DiskAway.calls == 1
+
+
+# -- the whole process -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def settings(redis_server: RedisServer, redis_client: "redis.Redis", tmp_path: Path) -> Settings:
+    """Settings for the empty Valkey."""
+    return Settings(  # type: ignore[call-arg]  # pydantic-settings' own argument
+        _env_file=None, redis_host=redis_server.host, redis_port=redis_server.port, state_dir=tmp_path,
+        supervisor_process_name=f"relay_{os.getpid()}",
+    )  # fmt: skip
+
+
+@contextmanager
+def running(settings: Settings, spec: StageSpec) -> Iterator[list[BaseException]]:
+    """A stage at work in a thread; yields what it raised."""
+    runner, raised = StageRunner(spec, settings, Metrics(spec.name)), []
+
+    def run() -> None:
+        try:
+            runner.run()
+        except BaseException as e:  # noqa: BLE001  # the test looks at it
+            raised.append(e)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield raised
+    finally:
+        runner.stop()
+        thread.join(10)
+
+
+@pytest.fixture
+def valkey(redis_server: RedisServer) -> Link:
+    """A connection to the real Valkey."""
+    return Link(lambda: redis.Connection(host=redis_server.host, port=redis_server.port, protocol=2), "valkey")
+
+
+@pytest.mark.parametrize("loss", [("FLUSHALL",), ("DEL", "{0}:raw"), ("XGROUP", "DESTROY", "{0}:raw", "relay")])
+def test_a_stage_goes_on_by_itself_after_a_loss_in_redis(
+    valkey: Link, settings: Settings, loss: tuple[str, ...]
+) -> None:
+    with running(settings, relay_spec()) as raised:
+        feed(valkey, "A")
+        wait_until(lambda: len(passed_on(valkey)) == 1, 10, "the first result")
+        valkey.call("DEL", QUOTES.key(0))
+        valkey.call(*loss)
+        feed(valkey, "B")
+        wait_until(lambda: bool(raised) or len(passed_on(valkey)) >= 1, 10, "the result after the loss")
+    assert raised == []
+
+
+def test_entries_read_under_another_process_name_are_not_orphaned(valkey: Link, settings: Settings) -> None:
+    """Which process serves a partition changes with the number of processes; the partition's entries stay its own."""
+    feed(valkey, "A", "B")
+    elsewhere = settings.model_copy(update={"supervisor_process_name": "relay_before"})
+    dies = StageRunner(relay_spec(make_handler=Dies), elsewhere, Metrics("relay"))
+    with pytest.raises(KilledError):
+        dies.run()
+    assert pending(valkey) == 2
+    with running(settings, relay_spec()):
+        wait_until(lambda: len(passed_on(valkey)) == 2, 10, "what the other process had read")
+
+
+class KilledError(BaseException):
+    """Stands for kill -9."""
+
+
+class Dies(Relay):
+    """Never returns."""
+
+    def handle(self, batch: Batch) -> Outcome:
+        """Die with the batch in hand."""
+        raise KilledError
+
+
+# -- what a batch is -------------------------------------------------------------------------------
+
+
+class Sizes(Relay):
+    """Notes the sizes of its batches."""
+
+    seen_sizes: list[int]
+
+    def handle(self, batch: Batch) -> Outcome:
+        """Only note."""
+        Sizes.seen_sizes.append(len(batch))
+        return Outcome()
+
+
+def test_a_batch_of_several_streams_is_no_larger_than_promised(link: Link, new_loop: NewLoop) -> None:
+    Sizes.seen_sizes = []
+    inputs = (RAW, BARS, BACKFILL)
+    spec = StageSpec(name="relay", inputs=inputs, outputs=(), make_handler=Sizes, batch_entries=4)
+    for stream in inputs:
+        for cycle in range(10):
+            link.call("XADD", stream.key(0), "*", FIELD, encode(Clock(now_ms=cycle, cycle=cycle)))
+    settle(new_loop(spec), 40)
+    assert sum(Sizes.seen_sizes) == 30
+    assert max(Sizes.seen_sizes) <= 4
+
+
+# -- groups lost -----------------------------------------------------------------------------------
+
+
+def test_reading_from_a_stream_that_was_deleted_meanwhile_is_a_lost_group(new_link: LinkFactory) -> None:
+    """Redis before 7.2 ends a blocked read of a deleted key by UNBLOCKED, not by NOGROUP."""
+    link = new_link()
+    fence = Fence(link, 0, "relay")
+    fence.take()
+    reader = Reader(link, fence, (RAW,), 0, "relay", "relay-0")
+    with pytest.raises(GroupsLost):
+        reader.news(1, 0)
