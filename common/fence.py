@@ -18,6 +18,10 @@ class ExecFailed(Fatal):
         self.failed = tuple(failed)
 
 
+class EpochLost(Fenced):
+    """The epoch itself is gone: somebody flushed or replaced the database. It may be taken anew."""
+
+
 class Fence:
     """One instance's right to commit for (partition, stage), by an epoch that the next instance raises.
 
@@ -57,11 +61,12 @@ class Fence:
         """
         if self._watched_in != self._link.watch_round:
             self.read([])
-        *_, result = self._link.exchange([("MULTI",), *commands, ("EXEC",)])
+        _, *queued, result = self._link.exchange([("MULTI",), *commands, ("EXEC",)])
         if result is None:
-            self._overtaken(None)
+            self._overtaken(self._link.call("GET", self._key))
         if isinstance(result, ResponseError):
-            raise Fatal(f"{self._what}: transaction refused, nothing of it happened: {result}")
+            why = [f"{c[0]!r}: {q}" for c, q in zip(commands, queued, strict=True) if isinstance(q, ResponseError)]
+            raise Fatal(f"{self._what}: transaction refused, nothing of it happened: {'; '.join(why[:3]) or result}")
         replies = cast(list[Reply], result)
         failed = [(c, str(r)) for c, r in zip(commands, replies, strict=True) if isinstance(r, ResponseError)]
         if failed:
@@ -69,5 +74,8 @@ class Fence:
         return replies
 
     def _overtaken(self, current: Reply) -> None:
-        found = current.decode() if isinstance(current, bytes) else "another"
-        raise Fenced(f"{self._what}: expected epoch {self.epoch}, found {found}: another instance has taken over")
+        if isinstance(current, ResponseError):
+            raise Fatal(f"{self._key}: the epoch can't be read: {current}")
+        if current is None:
+            raise EpochLost(f"{self._key}: expected epoch {self.epoch}, found none: was Redis flushed?")
+        raise Fenced(f"{self._what}: expected epoch {self.epoch}, found {current!r}: another instance has taken over")

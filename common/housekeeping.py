@@ -5,13 +5,19 @@ from typing import cast
 
 from redis.exceptions import ResponseError
 
-from common.keys import Stream
+from common.keys import BACKFILL, HISTORY, Stream
 from common.redis_link import Link, Reply
 
 EntryId = tuple[int, int]
 
 # Entries stay this long even when everybody has read them, so that an operator can look at what just went through.
 KEEP_MS = 60_000
+# Unless the stream is longer than this: then what everybody has read must not fill the memory, or the budget.
+KEEP_ENTRIES = 10_000
+
+# They flow against all other streams, back to who asked. A writer that held back for them would stop reading what the
+# asker itself waits to write, and both would stand still for ever. The questions bound their size.
+ANSWERS = (HISTORY, BACKFILL)
 
 
 def parse_id(text: bytes) -> EntryId:
@@ -37,13 +43,14 @@ def trim_floor(link: Link, stream: Stream, partition: int) -> EntryId | None:
 
 
 def trim(link: Link, streams: Iterable[Stream], partition: int) -> None:
-    """Delete what every registered group has acknowledged and what is older than KEEP_MS."""
+    """Delete what every registered group has acknowledged and what is older than KEEP_MS or beyond KEEP_ENTRIES."""
     now = cast(list[bytes], link.call("TIME"))
     keep_from: EntryId = (int(now[0]) * 1000 - KEEP_MS, 0)
     for stream in streams:
         floor = trim_floor(link, stream, partition)
         if floor is not None:
-            ms, sequence = min(floor, keep_from)
+            long = cast(int, link.call("XLEN", stream.key(partition))) > KEEP_ENTRIES
+            ms, sequence = floor if long else min(floor, keep_from)
             link.call("XTRIM", stream.key(partition), "MINID", f"{max(ms, 0)}-{sequence}")
 
 
@@ -55,12 +62,18 @@ def lag_s(link: Link, streams: Sequence[Stream], partition: int, group: str) -> 
         groups = _groups(link, key)
         if group not in groups:
             continue
-        newest = cast(list[list[Reply]], link.call("XREVRANGE", key, "+", "-", "COUNT", 1))
         last_delivered, pending = groups[group]
         settled = _lowest_pending(link, key, group) if pending else last_delivered
-        head = parse_id(cast(bytes, newest[0][0])) if newest else settled
-        lags[stream.name] = max(0, head[0] - settled[0]) / 1000 if head > settled or pending else 0.0
+        oldest, newest = _ends(link, key)
+        # Of a group that has read nothing yet, and of what was trimmed, no more is known than the stream's beginning.
+        lags[stream.name] = max(0, newest[0] - max(settled, oldest)[0]) / 1000 if newest > settled or pending else 0.0
     return lags
+
+
+def _ends(link: Link, key: str) -> tuple[EntryId, EntryId]:
+    ends = link.exchange([("XRANGE", key, "-", "+", "COUNT", 1), ("XREVRANGE", key, "+", "-", "COUNT", 1)])
+    first, last = (parse_id(cast(bytes, cast(list[list[Reply]], end)[0][0])) if end else (0, 0) for end in ends)
+    return first, last
 
 
 def over_budget(link: Link, streams: Sequence[Stream], partition: int, budget_entries: int) -> list[str]:
@@ -82,6 +95,7 @@ def _groups(link: Link, key: str) -> dict[str, tuple[EntryId, int]]:
 
 
 def _lowest_pending(link: Link, key: str, group: str) -> EntryId:
-    summary = cast(list[Reply], link.call("XPENDING", key, group))
-    lowest = summary[1]
-    return parse_id(cast(bytes, lowest)) if lowest else (0, 0)
+    """Return the lowest pending id; (0, 0), which keeps everything, where there is none any more, or no group."""
+    summary = link.exchange([("XPENDING", key, group)])[0]
+    lowest = summary[1] if isinstance(summary, list) else None
+    return parse_id(lowest) if isinstance(lowest, bytes) else (0, 0)

@@ -3,18 +3,20 @@
 import gc
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
 from common import clock
-from common.errors import Fatal, Fenced, PipelineError
+from common.errors import Fatal, Fenced, PipelineError, Retryable
+from common.fence import EpochLost
 from common.heartbeat import Heartbeat
-from common.housekeeping import lag_s, over_budget, trim
+from common.housekeeping import ANSWERS, lag_s, over_budget, trim
 from common.metrics import Metrics
-from common.partition_loop import PartitionLoop
+from common.partition_loop import PartitionLoop, Stopped
 from common.reader import GroupsLost
-from common.redis_link import Link, RedisAway, open_link
+from common.redis_link import Link, open_link
 from common.settings import Settings
 from common.stage import StageSpec
 
@@ -24,10 +26,6 @@ BLOCK_MS = 500  # a heartbeat a second, and SIGTERM is heard in time
 BLOCK_SHARED_MS = 20  # the same with several partitions in turn
 HOUSEKEEPING_S = 1.0
 RECONNECT_FIRST_S, RECONNECT_LONGEST_S = 0.1, 2.0
-
-
-class Stopped(PipelineError):
-    """SIGTERM or SIGINT came while waiting."""
 
 
 class StageRunner:
@@ -42,8 +40,10 @@ class StageRunner:
         instance = settings.instance or spec.name
         self._heartbeat = Heartbeat(self._store, spec.name, instance, self.metrics)
         folder = Path(settings.state_dir) / "dead-letters"
+        # The consumer's name is the stage's, not the process's: which process serves a partition may change, and what
+        # the one before has read is then still the partition's own backlog. That there is but one is the fence's work.
         self._loops = [
-            PartitionLoop(spec, partition, self._link, instance, self.metrics, folder, self.pause)
+            PartitionLoop(spec, partition, self._link, spec.name, self.metrics, folder, self.pause)
             for partition in settings.partitions
         ]
         self._housekeeping_due = 0.0
@@ -57,11 +57,12 @@ class StageRunner:
                 self._open()
                 pause_s = RECONNECT_FIRST_S
                 self._work()
-            except RedisAway as e:
+            except Retryable as e:
                 log.warning("redis.away", stage=self.spec.name, error=str(e), retry_in_s=pause_s)
                 self._sleep(pause_s)
+                self._make_room()
                 pause_s = min(pause_s * 2, RECONNECT_LONGEST_S)
-            except GroupsLost as e:
+            except (GroupsLost, EpochLost) as e:
                 log.error("redis.groups_lost", stage=self.spec.name, error=str(e))
             except Stopped:
                 break
@@ -78,11 +79,18 @@ class StageRunner:
 
     def pause(self, seconds: float) -> None:
         """Wait for something that is away; Stopped if the end is asked for meanwhile."""
-        self._status, self._message = "degraded", "waiting for what it writes to"
+        self._status, self._message = "degraded", "a batch can't be handled now: the log says why"
         self._beat()
         self._sleep(seconds)
         if self.stopping:
             raise Stopped("asked to stop while waiting")
+
+    def _make_room(self) -> None:
+        """Trim though the stage can't work: a Redis without memory gets some back, and with it everybody goes on."""
+        if not self.stopping:
+            with suppress(PipelineError):
+                for loop in self._loops:
+                    trim(self._link, self.spec.outputs, loop.partition)
 
     def _open(self) -> None:
         for loop in self._loops:
@@ -120,11 +128,13 @@ class StageRunner:
 
     def _look_after(self, loop: PartitionLoop) -> None:
         partition = loop.partition
-        loop.drain_strays()
         trim(self._link, self.spec.outputs, partition)
         for name, seconds in lag_s(self._link, self.spec.inputs, partition, self.spec.name).items():
             self.metrics.gauge("md_lag_seconds", seconds, stream=name)
-        self._held_back += over_budget(self._link, self.spec.outputs, partition, self._settings.stream_budget)
+        full = over_budget(self._link, self.spec.outputs, partition, self._settings.stream_budget)
+        for stream in self.spec.outputs:
+            self.metrics.gauge("md_stream_over_budget", float(stream.name in full), stream=stream.name)
+        self._held_back += [stream.name for stream in self.spec.outputs if stream.name in full and stream not in ANSWERS]
 
     def _beat(self) -> None:
         info: dict[str, object] = {"in_hand": sum(loop.in_hand for loop in self._loops)}

@@ -10,13 +10,13 @@ import structlog
 
 from common import keys
 from common.dead_letters import dead_letter, hold, issue_held
-from common.errors import Fatal, Retryable
+from common.errors import Fatal, PipelineError, Retryable
 from common.fence import ExecFailed, Fence
 from common.keys import FIELD, Stream
 from common.messages import encode
 from common.metrics import Metrics
 from common.reader import Read, Reader, Undecodable
-from common.redis_link import Command, Link, RedisAway
+from common.redis_link import Command, Link, RedisAway, Reply
 from common.stage import Batch, Entry, Outcome, StageSpec
 
 log = structlog.get_logger()
@@ -26,6 +26,13 @@ FAILURE_LIMIT = 3
 # So many poison entries with no success between them: the code is wrong, not the data.
 POISON_LIMIT = 10
 RETRY_FIRST_S, RETRY_LONGEST_S = 0.1, 2.0
+
+Suspect = tuple[Entry | Undecodable, int, Exception]
+"""What failed, how often, and how at last."""
+
+
+class Stopped(PipelineError):
+    """SIGTERM or SIGINT came while waiting: what is in hand stays pending."""
 
 
 class PartitionLoop:
@@ -41,14 +48,18 @@ class PartitionLoop:
         folder: Path,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`folder` takes what a half-failed transaction leaves; `pause` waits (and beats the heart meanwhile)."""
+        """`folder` takes what a half-failed transaction leaves.
+
+        pause: waits so many seconds (0: only beats the heart); Stopped if the end is asked for.
+        """
         self.spec, self.partition = spec, partition
         self._link, self._metrics, self._folder, self._pause = link, metrics, folder, pause
         self.fence = Fence(link, partition, spec.name)
         self.reader = Reader(link, self.fence, spec.inputs, partition, spec.name, consumer)
         self._handler = spec.make_handler(partition)
         self._backlog_done = False
-        self._suspects: dict[str, tuple[Entry | Undecodable, int, Exception]] = {}
+        self._suspects: dict[str, Suspect] = {}
+        self._failed: set[str] = set()
         self._hand: list[Entry] = []
         self._hand_since = 0.0
 
@@ -61,7 +72,9 @@ class PartitionLoop:
         self._link.call("SET", keys.incarnation(self.partition), secrets.token_hex(8), "NX")
         self.fence.take()
         self.reader.create_groups()
-        issue_held(self._folder, self._link, self.fence, self.spec.name, self.partition)
+        issue_held(self._folder, self.fence, self.spec.name, self.partition)
+        names = self._link.call("HKEYS", keys.failures(self.partition, self.spec.name))
+        self._failed = {name.decode() for name in cast(list[bytes], names)}
         self._restore()
 
     def _restore(self) -> None:
@@ -74,19 +87,21 @@ class PartitionLoop:
     def step(self, block_ms: int) -> int:
         """Read once, handle and commit what is due. Returns the number of entries that were settled."""
         read = self._read(block_ms)
-        self._set_aside(read)
-        if not self._hand or not self._due(read):
+        if self._backlog_done and read.pending > self.in_hand + len(read.names()):
+            self.drain_strays()
             return 0
-        batch, self._hand = tuple(self._hand), []
-        self._process(batch)
-        return len(batch)
+        self._set_aside(read)
+        settled = self.flush() if self._due(read) else 0
+        if not self._hand:
+            self._stop_where_all_is_poison(list(self._suspects.values()))
+        return settled
 
     def flush(self) -> int:
-        """Handle and commit what is in hand, lingering or not: before a stop."""
-        batch, self._hand = tuple(self._hand), []
-        if batch:
-            self._process(batch)
-        return len(batch)
+        """Handle and commit what is in hand, lingering or not, and return how many entries that was."""
+        hand, self._hand = tuple(self._hand), []
+        for first in range(0, len(hand), self.spec.batch_entries):
+            self._process(hand[first : first + self.spec.batch_entries])
+        return len(hand)
 
     @property
     def in_hand(self) -> int:
@@ -94,9 +109,11 @@ class PartitionLoop:
         return len(self._hand) + len(self._suspects)
 
     def drain_strays(self) -> None:
-        """Look for entries under our own name that are not in hand: what a fenced-off instance had read."""
-        if not self._hand and self._backlog_done and self.reader.pending() > len(self._suspects):
-            self._backlog_done = False
+        """Go back to the backlog: under our own name stand entries that a fenced-off instance has read.
+
+        They are older than the news in hand, which stays pending and comes again after them.
+        """
+        self._hand, self._backlog_done = [], False
 
     def _read(self, block_ms: int) -> Read:
         room = self.spec.batch_entries - len(self._hand)
@@ -118,7 +135,7 @@ class PartitionLoop:
         if read.vanished:
             names = [f"{stream.name} {entry_id}" for stream, entry_id in read.vanished]
             log.error("stage.entries_vanished", partition=self.partition, entries=names)
-            self._commit(Outcome(), (), vanished=read.vanished)
+            self._commit(Outcome(), (), read.vanished)
 
     def _due(self, read: Read) -> bool:
         lingered = time.monotonic() - self._hand_since >= self.spec.linger_s
@@ -132,7 +149,7 @@ class PartitionLoop:
         started = time.perf_counter()
         try:
             self._commit(self._handle(batch), batch)
-        except (Retryable, Fatal):
+        except (Retryable, Fatal, Stopped):
             raise
         except Exception as e:  # the one broad except: whatever a handler does wrong counts against its entries
             self._isolate(batch, e)
@@ -154,11 +171,12 @@ class PartitionLoop:
                 self._metrics.count("md_retries_total")
             self._pause(pause_s)
             pause_s = min(pause_s * 2, RETRY_LONGEST_S)
-            self._link.call("PING")
+            self.fence.read([])  # nothing is waited for, nor written, by an instance that was overtaken
             self._restore()
 
     def _isolate(self, batch: Batch, error: Exception) -> None:
         """Find the poison: halve the batch until it stands alone, from the committed state each time."""
+        self._pause(0)
         self._restore()
         if len(batch) > 1:
             middle = len(batch) // 2
@@ -168,18 +186,24 @@ class PartitionLoop:
         entry = batch[0]
         key = keys.failures(self.partition, self.spec.name)
         failed = cast(int, self.fence.commit([("HINCRBY", key, entry.name, 1)])[0])
+        self._failed.add(entry.name)
         trace = error if failed == 1 else None
         log.warning("stage.entry_failed", entry=entry.name, failures=failed, error=repr(error), exc_info=trace)
         if failed < FAILURE_LIMIT:
             self._process(batch)
         else:
             self._suspect(entry, failed, error)
+            # Without the undecodable ones, that may be older: this batch may still hold the success that settles them.
+            self._stop_where_all_is_poison([s for s in self._suspects.values() if isinstance(s[0], Entry)])
 
     def _suspect(self, poison: Entry | Undecodable, failed: int, error: Exception) -> None:
         self._suspects.setdefault(poison.name, (poison, failed, error))
-        if len(self._suspects) >= POISON_LIMIT:
+
+    def _stop_where_all_is_poison(self, suspects: Sequence[Suspect]) -> None:
+        if len(suspects) >= POISON_LIMIT:
+            poison, _, error = suspects[-1]
             raise Fatal(
-                f"{self.spec.name}: {len(self._suspects)} entries failed one after the other and none succeeded; they stay"
+                f"{self.spec.name}: {len(suspects)} entries failed one after the other and none succeeded; they stay"
                 f" pending, the code or its configuration is wrong. The last: {poison.name}: {error!r}"
             )
 
@@ -196,7 +220,8 @@ class PartitionLoop:
                 ("XACK", poison.stream.key(self.partition), self.reader.group, poison.id),
             ]
             log.error("stage.dead_lettered", stream=poison.stream.name, entry=poison.id, error=str(error))
-        self.fence.commit(commands)
+        self._execute(commands, [poison for poison, _, _ in suspects])
+        self._failed -= {poison.name for poison, _, _ in suspects}
         self._metrics.count("md_dead_letters_total", len(suspects))
 
     # -- the commit --------------------------------------------------------------------------------
@@ -208,15 +233,23 @@ class PartitionLoop:
         ]
         commands += outcome.writes
         commands += self._acknowledgements(batch, vanished)
+        recovered = [entry.name for entry in batch if entry.name in self._failed]
+        if recovered:
+            commands.append(("HDEL", keys.failures(self.partition, self.spec.name), *recovered))
         if not commands:
             return
+        self._execute(commands, batch)
+        self._failed -= set(recovered)
+        for entry in batch:
+            self._metrics.count("md_entries_total", stream=entry.stream.name)
+
+    def _execute(self, commands: Sequence[Command], batch: Sequence[Entry | Undecodable]) -> list[Reply]:
+        """Execute a transaction that ends entries: what fails inside it exists nowhere else, and is held."""
         try:
-            self.fence.commit(commands)
+            return self.fence.commit(commands)
         except ExecFailed as e:
             path = hold(self._folder, self.spec.name, self.partition, self.fence.epoch, batch, e)
             raise Fatal(f"{e}; what failed is kept in {path} and is issued again at the next start") from e
-        for entry in batch:
-            self._metrics.count("md_entries_total", stream=entry.stream.name)
 
     def _acknowledgements(self, batch: Batch, vanished: Sequence[tuple[Stream, str]]) -> list[Command]:
         ids: dict[str, list[str]] = {}

@@ -38,6 +38,8 @@ class Read:
     undecodable: tuple[Undecodable, ...]
     vanished: tuple[tuple[Stream, str], ...]
     """Pending entries whose body is gone (deleted by hand): only to be acknowledged."""
+    pending: int
+    """How many entries this consumer had not acknowledged right after the read, these included."""
 
     def names(self) -> set[str]:
         """Return the identities of all that was read and still has a body."""
@@ -68,28 +70,29 @@ class Reader:
         """Return entries that no consumer of the group has had, waiting at most `block_ms` for the first."""
         return self._read(count, ">", ("BLOCK", block_ms) if block_ms > 0 else ())
 
-    def pending(self) -> int:
-        """Return how many entries this consumer has not acknowledged, over all its streams."""
-        replies = self._link.exchange([("XPENDING", key, self.group) for key in self._keys])
-        return sum(self._own_pending(reply) for reply in replies)
-
-    def _own_pending(self, reply: Reply) -> int:
-        consumers = cast(list[list[bytes]], (cast(list[Reply], reply) + [None] * 4)[3] or [])
-        return sum(int(count) for name, count in consumers if name == self.consumer.encode())
-
     def _read(self, count: int, from_id: str, block: Command) -> Read:
         command: Command = (
             "XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", count, *block,
             "STREAMS", *self._keys, *([from_id] * len(self._keys)),
         )  # fmt: skip
-        reply = self._fence.read([command])[0]
+        replies = self._fence.read([command, *(("XPENDING", key, self.group) for key in self._keys)])
+        for reply in replies:
+            self._raise_refused(reply)
+        read, *summaries = replies
+        pending = sum(self._own_pending(cast(list[Reply], summary)) for summary in summaries)
+        return self._decoded(cast(list[list[Reply]], read or []), pending)
+
+    def _raise_refused(self, reply: Reply) -> None:
         if isinstance(reply, ResponseError):
             if str(reply).startswith("NOGROUP"):
                 raise GroupsLost(f"group {self.group!r} is gone from {self._keys}: was Redis flushed?")
-            raise Fatal(f"XREADGROUP {self._keys}: {reply}")
-        return self._decoded(cast(list[list[Reply]], reply or []))
+            raise Fatal(f"XREADGROUP or XPENDING {self._keys}: {reply}")
 
-    def _decoded(self, reply: list[list[Reply]]) -> Read:
+    def _own_pending(self, summary: list[Reply]) -> int:
+        consumers = cast(list[list[bytes]], summary[3] or [])
+        return sum(int(count) for name, count in consumers if name == self.consumer.encode())
+
+    def _decoded(self, reply: list[list[Reply]], pending: int) -> Read:
         entries: list[Entry] = []
         undecodable: list[Undecodable] = []
         vanished: list[tuple[Stream, str]] = []
@@ -105,7 +108,7 @@ class Reader:
                     entries.append(entry)
                 else:
                     undecodable.append(entry)
-        return Read(tuple(entries), tuple(undecodable), tuple(vanished))
+        return Read(tuple(entries), tuple(undecodable), tuple(vanished), pending)
 
 
 class GroupsLost(Fatal):
@@ -119,5 +122,5 @@ def decode_entry(stream: Stream, entry_id: str, fields: list[bytes]) -> Entry | 
         return Undecodable(stream, entry_id, body, f"expected the one field {FIELD!r}, found {fields[::2]!r}")
     try:
         return Entry(stream, entry_id, decode(fields[1]))
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         return Undecodable(stream, entry_id, fields[1], str(e))

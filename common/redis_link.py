@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 import redis
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, DataError, RedisError, ResponseError
 
 from common.errors import Fatal, Retryable
 from common.settings import Settings
@@ -23,14 +23,21 @@ class Connection(Protocol):
     def read_response(self, disable_decoding: bool) -> object: ...
 
 
-# Longer than any blocking read (BLOCK is at most 0.5 s), shorter than an operator's patience with a hung server.
-SOCKET_TIMEOUT_S = 5.0
+# Longer than any blocking read (BLOCK is at most 0.5 s), and with a hung server a stop is still heard within 5 s.
+SOCKET_TIMEOUT_S = 4.0
 CONNECT_TIMEOUT_S = 2.0
 
 _ENDS_WATCHES = ("EXEC", "UNWATCH", "DISCARD")
 
-# Replies that mean "not now", not "never": the server loads its file, is out of memory, read-only or failing over.
-_NOT_NOW = ("LOADING", "OOM", "READONLY", "MISCONF", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ", "NOREPLICAS")
+# Replies that mean "not now", not "never": the server loads its file, is out of memory, read-only or failing over, or
+# (UNBLOCKED) it ended a blocking read because of that.
+_NOT_NOW = (
+    "LOADING", "OOM", "READONLY", "MISCONF", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ", "NOREPLICAS", "UNBLOCKED",
+)  # fmt: skip
+_NOT_NOW_CLASSES = (
+    "BusyLoadingError", "ReadOnlyError", "OutOfMemoryError", "ClusterDownError", "MasterDownError", "TryAgainError",
+)  # fmt: skip
+_AT_EXEC = "discarded because of: "  # what was fit to be queued, and not to be executed a moment later
 
 
 class RedisAway(Retryable):
@@ -58,13 +65,15 @@ class Link:
         """Send all commands and return one reply for each, in one round trip. An error reply is a value in the list.
 
         RedisAway if the connection fails, or if a reply says that the server can't serve now; the connection is
-        closed then, and with it every WATCH and MULTI.
+        closed then, and with it every WATCH and MULTI. DataError if a command can't be sent at all: nothing was.
         """
         try:
             replies = self._round_trip(commands)
         except AuthenticationError as e:
             self.close()
             raise Fatal(f"REDIS_PASSWORD: {self.where} refuses it: {e}") from e
+        except DataError:
+            raise
         except (RedisError, OSError) as e:
             self.close()
             raise RedisAway(f"{self.where}: {e}") from e
@@ -110,8 +119,9 @@ class Link:
 
 def _is_not_now(error: ResponseError) -> bool:
     # redis-py cuts the code off where it has an exception class of its own for it.
-    named = type(error).__name__ in ("BusyLoadingError", "ReadOnlyError", "OutOfMemoryError", "ClusterDownError")
-    return named or str(error).startswith(_NOT_NOW)
+    named = type(error).__name__ in _NOT_NOW_CLASSES
+    text = str(error)
+    return named or text.startswith(_NOT_NOW) or text.partition(_AT_EXEC)[2].startswith(_NOT_NOW)
 
 
 def open_link(settings: Settings) -> Link:

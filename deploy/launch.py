@@ -60,6 +60,9 @@ def run_foreground(options: argparse.Namespace) -> int:
         follow(observer, alive, sys.stdout)
     except (KeyboardInterrupt, Interrupted):
         return stop(layout.folders)
+    if process.returncode == 0:
+        say("stopped from elsewhere")
+        return 0
     say(f"supervisord ended by itself (exit code {process.returncode}); why: {layout.folders.logs}/supervisord.log")
     return 1
 

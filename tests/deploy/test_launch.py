@@ -61,6 +61,15 @@ def test_ctrl_c_stops_everything(installation: Installation) -> None:
     wait_until_gone(pids, 0.5)
 
 
+def test_stop_ends_one_that_runs_in_the_foreground(installation: Installation) -> None:
+    process = installation.launch_in_foreground()
+    stopped = installation.launch("stop")
+    output, _ = process.communicate(timeout=8)
+
+    assert (stopped.returncode, process.returncode) == (0, 0)
+    assert "stopped from elsewhere" in output
+
+
 def test_a_launcher_that_is_killed_takes_all_with_it(installation: Installation) -> None:
     process = installation.launch_in_foreground()
     pids = installation.pids()
