@@ -61,6 +61,9 @@ redis: $(RUNTIME) ## ask Redis, as in: make redis CMD='XINFO GROUPS {0}:raw'
 test: $(DEV) ## run all tests, with coverage (TESTS=tests/common for a part)
 	@$(PY) -m pytest $(TESTS) $(PYTEST_OPTIONS)
 
+test-long: $(DEV) ## run the long tests: a whole recorded trading day, with and without kills
+	@$(PY) -m pytest -m long -s --no-cov -n 0 tests
+
 lint: $(DEV) ## check style, format, types and import rules
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -100,4 +103,4 @@ $(DEV): requirements-dev.lock $(RUNTIME)
 	@$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo run start start-demo stop status logs ctl redis test lint format bench lock clean
+.PHONY: help demo run start start-demo stop status logs ctl redis test test-long lint format bench lock clean

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api import background, bars, features, health, listing, posts, signals
+from api import background, bars, dashboard, features, health, listing, posts, signals
 from api.context import Context
 from api.errors import ApiError, ascii_response, json_response
 from api.guard import Guard
@@ -66,8 +66,10 @@ def create_app(context: Context) -> Starlette:
     return app
 
 
-async def get_index(_request: Request) -> Response:
-    """Answer with who this is and what may be asked."""
+async def get_index(request: Request) -> Response:
+    """Answer with who this is and what may be asked; a browser gets the operator's page."""
+    if dashboard.wanted(request):
+        return dashboard.page()
     paths = [f"{'/'.join(sorted((route.methods or set()) - {'HEAD'}))} {route.path}" for route in routes()]
     return json_response({"service": health.service(), "routes": paths})
 

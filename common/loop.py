@@ -59,6 +59,7 @@ class StageRunner:
                 self._work()
             except Retryable as e:
                 log.warning("redis.away", stage=self.spec.name, error=str(e), retry_in_s=pause_s)
+                self.metrics.count("md_reconnects_total")
                 self._sleep(pause_s)
                 self._make_room()
                 pause_s = min(pause_s * 2, RECONNECT_LONGEST_S)
@@ -96,7 +97,9 @@ class StageRunner:
         for loop in self._loops:
             loop.open()
         self._status, self._message = "ok", ""
-        log.info("stage.ready", stage=self.spec.name, partitions=list(self._settings.partitions), redis=self._link.where)
+        log.info(
+            "stage.ready", stage=self.spec.name, partitions=list(self._settings.partitions), redis=self._link.where
+        )
         self._housekeeping_due = 0.0
 
     def _work(self) -> None:
@@ -134,7 +137,9 @@ class StageRunner:
         full = over_budget(self._link, self.spec.outputs, partition, self._settings.stream_budget)
         for stream in self.spec.outputs:
             self.metrics.gauge("md_stream_over_budget", float(stream.name in full), stream=stream.name)
-        self._held_back += [stream.name for stream in self.spec.outputs if stream.name in full and stream not in ANSWERS]
+        self._held_back += [
+            stream.name for stream in self.spec.outputs if stream.name in full and stream not in ANSWERS
+        ]
 
     def _beat(self) -> None:
         info: dict[str, object] = {"in_hand": sum(loop.in_hand for loop in self._loops)}

@@ -267,4 +267,6 @@ def check_types(link: Link, spec: StageSpec, partition: int) -> None:
     found = link.exchange([("TYPE", key) for key in expected])
     for (key, kind), reply in zip(expected.items(), found, strict=True):
         if reply not in (kind, b"none"):
-            raise Fatal(f"{link.where}: key {key}: expected a {kind.decode()}, found {reply!r}: rename it and start again")
+            raise Fatal(
+                f"{link.where}: key {key}: expected a {kind.decode()}, found {reply!r}: rename it and start again"
+            )

@@ -4,7 +4,6 @@ import socket
 import struct
 import threading
 from contextlib import suppress
-from types import TracebackType
 
 EXEC = b"*1\r\n$4\r\nEXEC\r\n"
 _ECHO = b"*2\r\n$4\r\nECHO\r\n$14\r\nend-of-replies\r\n"
@@ -12,7 +11,7 @@ _ECHOED = b"$14\r\nend-of-replies\r\n"
 
 
 class FaultProxy:
-    """Forwards 127.0.0.1:`port` to the target's port. Each fault is armed for one time, for whichever connection comes."""
+    """Forwards 127.0.0.1:`port` to the target's port. A fault is armed for one time, for whichever connection comes."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
@@ -28,10 +27,8 @@ class FaultProxy:
         """How many faults have struck."""
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def __enter__(self) -> "FaultProxy":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Take no more connections."""
         self._release.set()
         self._listener.close()
 

@@ -3,7 +3,8 @@
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from common.keys import RAW
 from common.loop import StageRunner
 from common.metrics import Metrics
 from common.partition_loop import PartitionLoop
-from common.redis_link import Link, RedisAway, open_link
+from common.redis_link import Link, RedisAway, link_to, open_link
 from common.settings import Settings
 from common.stage import Batch, Outcome, StageSpec
 from tests.common.relay import Relay, feed, passed_on, relay_spec
@@ -25,35 +26,26 @@ from tests.conftest import RedisServer, start_valkey
 from tests.support import wait_until
 from tests.support_proxy import FaultProxy
 
-NewLoop = Callable[..., PartitionLoop]
-
 
 @pytest.fixture
 def link(redis_server: RedisServer, redis_client: "redis.Redis") -> Link:
     """A connection to the empty Valkey that no fault touches."""
-    return link_to(redis_server.port)
+    return link_to(redis_server.host, redis_server.port)
 
 
 @pytest.fixture
 def proxy(redis_server: RedisServer) -> Iterator[FaultProxy]:
     """The proxy before that Valkey."""
-    with FaultProxy(redis_server.port) as made:
+    with closing(FaultProxy(redis_server.port)) as made:
         yield made
 
 
 @pytest.fixture
 def loop(link: Link, proxy: FaultProxy, tmp_path: Path) -> PartitionLoop:
     """The relay stage behind the proxy, opened."""
-    made = new_loop(link_to(proxy.port), tmp_path)
+    made = new_loop(link_to("127.0.0.1", proxy.port), tmp_path)
     made.open()
     return made
-
-
-def link_to(port: int, timeout_s: float = 5.0) -> Link:
-    """Return a link to a port of this machine."""
-    return Link(
-        lambda: redis.Connection(host="127.0.0.1", port=port, protocol=2, socket_timeout=timeout_s), f"port {port}"
-    )
 
 
 def new_loop(link: Link, folder: Path, spec: StageSpec | None = None) -> PartitionLoop:
@@ -97,8 +89,11 @@ def test_an_exec_that_never_arrived_is_done_again(link: Link, proxy: FaultProxy,
     assert pending(link) == 0
 
 
-def test_an_exec_that_arrives_after_the_reconnect_is_aborted(link: Link, proxy: FaultProxy, tmp_path: Path) -> None:
-    loop = new_loop(link_to(proxy.port, timeout_s=0.5), tmp_path)
+def test_an_exec_that_arrives_after_the_reconnect_is_aborted(
+    link: Link, proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.redis_link.SOCKET_TIMEOUT_S", 0.5)
+    loop = new_loop(link_to("127.0.0.1", proxy.port), tmp_path)
     loop.open()
     feed(link, "A", "B")
     proxy.hold_exec()
@@ -117,14 +112,15 @@ def test_resets_after_any_number_of_bytes_lose_double_and_reorder_nothing(
     link: Link, proxy: FaultProxy, tmp_path: Path, direction: str
 ) -> None:
     rng = random.Random(f"seed of {direction}")
-    loop, fed = new_loop(link_to(proxy.port), tmp_path, relay_spec(batch_entries=5)), 0
+    loop, fed = new_loop(link_to("127.0.0.1", proxy.port), tmp_path, relay_spec(batch_entries=5)), 0
     for _ in range(60):
         fed += len(feed(link, *"ABCDEFGH"))
         proxy.reset_after(direction, rng.randrange(4_000))
         survive(loop)
     proxy.reset_after(direction, -1)
     loop.open()
-    settle(loop)
+    for _ in range(20):
+        settle(loop)
     results = passed_on(link)
     assert [number for number, _ in results] == list(range(8)) * 60
     assert [count for _, count in results] == [float(n + 1) for n in range(fed)]
@@ -215,14 +211,10 @@ def test_a_refused_transaction_names_the_command_that_was_refused(link: Link) ->
 
 def test_an_epoch_that_may_not_be_read_is_no_other_instance(link: Link, redis_server: RedisServer) -> None:
     link.call("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+@all", "-get")
-    denied = Link(
-        lambda: redis.Connection(
-            host="127.0.0.1", port=redis_server.port, protocol=2, username="reader", password="pw"
-        ),
-        "denied",
-    )
+    denied = link_to(redis_server.host, redis_server.port)
     fence = Fence(denied, 0, "relay")
     fence.take()
+    denied.call("AUTH", "reader", "pw")
     with pytest.raises(Fatal, match="no permissions") as raised:
         fence.read([])
     link.call("ACL", "DELUSER", "reader")

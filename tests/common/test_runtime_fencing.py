@@ -2,23 +2,23 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import redis
+from redis.exceptions import ResponseError
 
 from common import keys
 from common.errors import Fenced, Retryable
-from common.fence import Fence
+from common.fence import EpochLost, Fence
 from common.keys import BACKFILL, BARS, FIELD, QUOTES, RAW
 from common.loop import StageRunner
 from common.messages import Clock, encode
 from common.metrics import Metrics
 from common.partition_loop import PartitionLoop
-from common.reader import GroupsLost, Reader
-from common.redis_link import Link
+from common.redis_link import Command, Link, RedisAway, link_to
 from common.settings import Settings
 from common.stage import Batch, Outcome, StageSpec
 from tests.common.relay import POISON, Relay, feed, passed_on, relay_spec
@@ -103,8 +103,6 @@ def test_partitions_that_share_a_connection_are_each_fenced_at_a_stop(
     first, second = new_loop(spec, shared, 0), new_loop(spec, shared, 1)
     settle(first)
     settle(second)
-    body = link.call("XRANGE", RAW.key(0), "-", "+")
-    assert body == []
     feed(link, "A")
     link.call("XADD", RAW.key(1), "*", *_raw_fields(link))
     second.step(0)
@@ -148,10 +146,12 @@ def test_an_instance_that_waits_for_the_disk_notices_that_it_was_overtaken(
     link: Link, new_link: LinkFactory, tmp_path: Path
 ) -> None:
     DiskAway.calls = 0
-    loop = PartitionLoop(
-        relay_spec(make_handler=DiskAway), 0, new_link(), "relay-0", Metrics("relay"), tmp_path,
-        lambda _: link.call("INCR", keys.epoch(0, "relay")),
-    )  # fmt: skip
+
+    def overtaken(_: float) -> None:
+        link.call("INCR", keys.epoch(0, "relay"))
+
+    spec = relay_spec(make_handler=DiskAway)
+    loop = PartitionLoop(spec, 0, new_link(), "relay-0", Metrics("relay"), tmp_path, overtaken)
     loop.open()
     feed(link, "A")
     with pytest.raises(Fenced):
@@ -194,7 +194,7 @@ def running(settings: Settings, spec: StageSpec) -> Iterator[list[BaseException]
 @pytest.fixture
 def valkey(redis_server: RedisServer) -> Link:
     """A connection to the real Valkey."""
-    return Link(lambda: redis.Connection(host=redis_server.host, port=redis_server.port, protocol=2), "valkey")
+    return link_to(redis_server.host, redis_server.port)
 
 
 @pytest.mark.parametrize("loss", [("FLUSHALL",), ("DEL", "{0}:raw"), ("XGROUP", "DESTROY", "{0}:raw", "relay")])
@@ -255,20 +255,40 @@ def test_a_batch_of_several_streams_is_no_larger_than_promised(link: Link, new_l
     spec = StageSpec(name="relay", inputs=inputs, outputs=(), make_handler=Sizes, batch_entries=4)
     for stream in inputs:
         for cycle in range(10):
-            link.call("XADD", stream.key(0), "*", FIELD, encode(Clock(now_ms=cycle, cycle=cycle)))
+            link.call("XADD", stream.key(0), "*", FIELD, encode(Clock(now_ms=cycle, wall_ms=cycle, cycle=cycle)))
     settle(new_loop(spec), 40)
     assert sum(Sizes.seen_sizes) == 30
     assert max(Sizes.seen_sizes) <= 4
 
 
-# -- groups lost -----------------------------------------------------------------------------------
+# -- what is lost ----------------------------------------------------------------------------------
 
 
-def test_reading_from_a_stream_that_was_deleted_meanwhile_is_a_lost_group(new_link: LinkFactory) -> None:
-    """Redis before 7.2 ends a blocked read of a deleted key by UNBLOCKED, not by NOGROUP."""
-    link = new_link()
-    fence = Fence(link, 0, "relay")
+def test_an_epoch_that_is_gone_is_no_other_instance(link: Link, new_link: LinkFactory) -> None:
+    fence = Fence(new_link(), 0, "relay")
     fence.take()
-    reader = Reader(link, fence, (RAW,), 0, "relay", "relay-0")
-    with pytest.raises(GroupsLost):
-        reader.news(1, 0)
+    fence.read([])
+    link.call("FLUSHALL")
+    with pytest.raises(EpochLost, match="was Redis flushed"):
+        fence.commit([("SET", keys.signal(0, "A"), "v")])
+    with pytest.raises(EpochLost):
+        fence.read([])
+    assert link.call("EXISTS", keys.signal(0, "A")) == 0
+
+
+class Unblocked:
+    """A server that ends the blocking read, as Redis before 7.2 does where the key is deleted meanwhile."""
+
+    def connect(self) -> None: ...
+    def disconnect(self) -> None: ...
+    def pack_commands(self, commands: Sequence[Command]) -> list[bytes]:
+        return []
+
+    def send_packed_command(self, command: list[bytes], check_health: bool) -> None: ...
+    def read_response(self, disable_decoding: bool) -> object:
+        raise ResponseError("UNBLOCKED the stream key no longer exists")
+
+
+def test_a_read_that_the_server_unblocks_begins_anew() -> None:
+    with pytest.raises(RedisAway, match="UNBLOCKED"):
+        Link(Unblocked, "old Redis").exchange([("XREADGROUP",)])

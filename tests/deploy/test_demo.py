@@ -41,7 +41,6 @@ def demo(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
 
 
-@pytest.mark.slow
 def test_the_demo_serves_simulated_data_whatever_the_live_settings_are(demo: str, tmp_path: Path) -> None:
     with urllib.request.urlopen(f"{demo}/health") as reply:
         health = json.load(reply)

@@ -22,7 +22,9 @@ def replay(folder: Path, data: Path) -> dict[str, list[tuple[object, ...]]]:
         return final_tables(pipeline)
 
 
-def replay_with_kills(folder: Path, data: Path, seed: int) -> dict[str, list[tuple[object, ...]]]:
+def replay_with_kills(
+    folder: Path, data: Path, seed: int, kills_per_stage: int = KILLS_PER_STAGE
+) -> dict[str, list[tuple[object, ...]]]:
     """Run with every stage killed several times, at cycles drawn from the seed, and return the tables."""
     folder.mkdir()
     rng = random.Random(seed)
@@ -32,13 +34,13 @@ def replay_with_kills(folder: Path, data: Path, seed: int) -> dict[str, list[tup
         wait_until(lambda: pipeline.cycle() > 0, 60, "the first cycle")
         last = pipeline.simulator("/sim/stats")["last_cycle"]
         assert isinstance(last, int)
-        victims = [stage for stage in KILLED for _ in range(KILLS_PER_STAGE)]
+        victims = [stage for stage in KILLED for _ in range(kills_per_stage)]
         rng.shuffle(victims)
         moments = sorted(rng.sample(range(2, int(last * 0.9)), len(victims)))
         for moment, victim in zip(moments, victims, strict=True):
             wait_until(lambda goal=moment: pipeline.cycle() >= goal, 60, f"cycle {moment}")  # type: ignore[misc]
             pipeline.restart(victim)
-        wait_until_done(pipeline, 120)
+        wait_until_done(pipeline, 300)
         check_all(pipeline, data)
         assert pipeline.rows("PRAGMA integrity_check") == [("ok",)]
         return final_tables(pipeline)
