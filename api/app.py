@@ -71,7 +71,9 @@ async def get_index(request: Request) -> Response:
     if dashboard.wanted(request):
         return dashboard.page()
     paths = [f"{'/'.join(sorted((route.methods or set()) - {'HEAD'}))} {route.path}" for route in routes()]
-    return json_response({"service": health.service(), "routes": paths})
+    response = json_response({"service": health.service(), "routes": paths})
+    response.headers["vary"] = "accept"
+    return response
 
 
 async def get_openapi(_request: Request) -> Response:

@@ -18,9 +18,7 @@ from deploy.redis_choice import embedded_configuration, find_binary
 @contextlib.contextmanager
 def valkey() -> Iterator[Settings]:
     """Start a server on a free port of the loopback, and yield settings that lead to it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         place = RedisPlace(Address("127.0.0.1", port, "", ""), 0, "")
         configuration = Path(folder) / "redis.conf"
@@ -35,6 +33,14 @@ def valkey() -> Iterator[Settings]:
         finally:
             process.kill()
             process.wait()
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _wait(settings: Settings) -> None:

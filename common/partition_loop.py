@@ -151,7 +151,7 @@ class PartitionLoop:
             self._commit(self._handle(batch), batch)
         except (Retryable, Fatal, Stopped):
             raise
-        except Exception as e:  # the one broad except: whatever a handler does wrong counts against its entries
+        except Exception as e:  # noqa: BLE001  # the one broad except: what a handler does wrong counts against its entries
             self._isolate(batch, e)
             return
         self._metrics.count("md_batches_total")

@@ -49,7 +49,9 @@ class Read:
 class Reader:
     """The reading side of one partition of a stage."""
 
-    def __init__(self, link: Link, fence: Fence, streams: Sequence[Stream], partition: int, group: str, consumer: str):
+    def __init__(
+        self, link: Link, fence: Fence, streams: Sequence[Stream], partition: int, group: str, consumer: str
+    ) -> None:
         self._link, self._fence = link, fence
         self._by_key = {stream.key(partition).encode(): stream for stream in streams}
         self._keys = [stream.key(partition) for stream in streams]

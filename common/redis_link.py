@@ -32,7 +32,8 @@ _ENDS_WATCHES = ("EXEC", "UNWATCH", "DISCARD")
 # Replies that mean "not now", not "never": the server loads its file, is out of memory, read-only or failing over, or
 # (UNBLOCKED) it ended a blocking read because of that.
 _NOT_NOW = (
-    "LOADING", "OOM", "READONLY", "MISCONF", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ", "NOREPLICAS", "UNBLOCKED",
+    "LOADING", "OOM", "READONLY", "MISCONF", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ", "NOREPLICAS",
+    "UNBLOCKED",
 )  # fmt: skip
 _NOT_NOW_CLASSES = (
     "BusyLoadingError", "ReadOnlyError", "OutOfMemoryError", "ClusterDownError", "MasterDownError", "TryAgainError",

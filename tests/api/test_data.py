@@ -9,6 +9,7 @@ import pytest
 from api.context import Context
 from common import keys
 from common.bars import pack
+from common.features import FormingSet
 from common.messages import Bar
 from common.sources import QuotaWindow, SourceReport, encode_report
 from tests.api.history import write_bars
@@ -113,8 +114,19 @@ async def test_values_never_vanish_but_stop_being_current(world: World, api: Api
 async def test_chosen_names_only_and_unknown_ones_refused(world: World, api: Api) -> None:
     world.lane("EURUSD", "1m")
     reply = (await api[0].get("/api/features/EURUSD?names=rsi_14,obv")).json()
-    assert (reply["values"], reply["not_ready"]) == ({"rsi_14": 52.5}, {"obv": "no volume"})
+    assert (reply["values"], reply["not_ready"]) == ({"rsi_14": 52.5, "obv": None}, {"obv": "no volume"})
     assert (await api[0].get("/api/features/EURUSD?names=rsi_99")).status_code == 422
+
+
+async def test_what_is_not_ready_is_null_with_the_reason_beside(world: World, api: Api) -> None:
+    why = {"volume_sma_20": "no volume", "obv": "no volume"}
+    forming = FormingSet(NOON_MS, 1.0, 1.0, 1.0, 1.0, 0.0, 1, {"rsi_14": 51.0, "volume_sma_20": 0.0})
+    world.lane("EURUSD", "1m", values={"rsi_14": 52.5, "volume_sma_20": 0.0}, not_ready=why, forming=forming)
+    reply = (await api[0].get("/api/features/EURUSD?forming=1")).json()
+    assert (reply["values"], reply["not_ready"]) == ({"rsi_14": 52.5, "volume_sma_20": None, "obv": None}, why)
+    assert reply["forming"]["values"] == {"rsi_14": 51.0, "volume_sma_20": None, "obv": None}
+    reply = (await api[0].get("/api/features/EURUSD?forming=1&names=obv")).json()
+    assert (reply["values"], reply["forming"]["values"]) == ({"obv": None}, {"obv": None})
 
 
 async def test_symbols_tell_their_session_and_its_next_change(world: World, api: Api) -> None:

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.context import Context
+from api.figures import Rate
 from common import keys
 from common.heartbeat import Heartbeat
 from common.metrics import METRICS, Metrics
@@ -48,14 +49,14 @@ def metrics_of(stage: str) -> Metrics:
     return metrics
 
 
-def beat(world: World, stage: str, age_ms: int = 0, status: str = "ok") -> None:
+def beat(world: World, stage: str, age_ms: int = 0, status: str = "ok", metrics: Metrics | None = None) -> None:
     """Write a stage's heartbeat."""
 
     def store(key: str, value: bytes) -> None:
         world.redis.set(key, value)
 
     message = "" if status == "ok" else "why"
-    Heartbeat(store, stage, stage, metrics_of(stage)).beat(world.wall.ms - age_ms, status, message)
+    Heartbeat(store, stage, stage, metrics or metrics_of(stage)).beat(world.wall.ms - age_ms, status, message)
 
 
 def working(world: World) -> None:
@@ -175,6 +176,35 @@ async def test_source_figures_stand_where_scripts_read_them(world: World, api: A
     assert [found[f"api_calls_twelvedata{end}"] for end in ("", "_success", "_failure")] == [10, 9, 1]
     world.wall.ms += 5_001
     assert (await health(api[0]))["data_sources"]["twelvedata"]["is_healthy"] is None
+
+
+async def test_what_has_not_happened_yet_is_zero_and_what_nobody_reports_is_null(world: World, api: Api) -> None:
+    counted = ("data_points_collected", "features_computed", "signals_generated")
+    named = ("collection_cycle_latency", "signal_generation_latency", "feature_computation_time")
+    found = (await api[0].get("/metrics/json")).json()
+    assert [found["counters"][name] for name in counted] == [None, None, None]
+    assert [found["counters"][f"api_calls_yahoo{end}"] for end in ("", "_success", "_failure")] == [None, None, None]
+    assert [found["histograms"][name]["count"] for name in named] == [None, None, None]
+    for stage in ("collector", "features"):
+        beat(world, stage, metrics=Metrics(stage))
+    found = (await api[0].get("/metrics/json")).json()
+    assert [found["counters"][name] for name in counted] == [0.0, 0.0, 0.0]
+    assert [(found["histograms"][name]["count"], found["histograms"][name]["p95"]) for name in named] == [(0.0, None)] * 3
+    performance = (await health(api[0]))["performance"]
+    assert [performance[name] for name in counted] == [0.0, 0.0, 0.0]
+    # No cycle and no signal was ever timed: there is no percentile of nothing.
+    assert (performance["collection_latency_p95_ms"], performance["signal_latency_p95_ms"]) == (None, None)
+
+
+def test_a_rate_is_known_from_two_readings_on_and_no_longer_than_readings_come() -> None:
+    rate = Rate()
+    rate.note(NOON_MS, 0.0)
+    assert rate.per_second(NOON_MS) is None
+    rate.note(NOON_MS + 1_000, 0.0)
+    assert rate.per_second(NOON_MS + 1_000) == 0.0
+    rate.note(NOON_MS + 2_000, 6.0)
+    assert rate.per_second(NOON_MS + 7_000) == 3.0
+    assert rate.per_second(NOON_MS + 7_001) is None
 
 
 async def test_metrics_json_has_the_documented_names_in_milliseconds(world: World, api: Api) -> None:

@@ -1,29 +1,21 @@
-"""One instance at a time, in order, whatever another one still has in flight; and it goes on after a flush by itself."""
+"""One instance at a time, in order, whatever another one still has in flight; after a flush it goes on by itself."""
 
-import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-import redis
-from redis.exceptions import ResponseError
+from redis.exceptions import BusyLoadingError, ResponseError
 
 from common import keys
 from common.errors import Fenced, Retryable
 from common.fence import EpochLost, Fence
 from common.keys import BACKFILL, BARS, FIELD, QUOTES, RAW
-from common.loop import StageRunner
 from common.messages import Clock, encode
 from common.metrics import Metrics
 from common.partition_loop import PartitionLoop
-from common.redis_link import Command, Link, RedisAway, link_to
-from common.settings import Settings
+from common.redis_link import Command, Link, RedisAway
 from common.stage import Batch, Outcome, StageSpec
 from tests.common.relay import POISON, Relay, feed, passed_on, relay_spec
-from tests.conftest import RedisServer
-from tests.support import wait_until
 
 NewLoop = Callable[..., PartitionLoop]
 LinkFactory = Callable[[], Link]
@@ -93,6 +85,28 @@ def test_suspects_are_no_strays(link: Link, new_loop: NewLoop) -> None:
     assert [loop.step(0) for _ in range(3)] == [1, 0, 0]
 
 
+def test_suspects_of_an_earlier_life_hide_neither_the_backlog_nor_the_news(link: Link, new_loop: NewLoop) -> None:
+    first = new_loop()
+    feed(link, POISON, POISON, POISON, POISON)
+    settle(first)
+    feed(link, "A")
+    read_by_a_stale_instance(link, 1)
+    second = new_loop(relay_spec(batch_entries=2))
+    settle(second)
+    assert passed_on(link) == [(0, 1.0)]
+    assert pending(link) == 0
+
+
+def test_a_suspect_of_an_earlier_life_does_not_keep_the_news_away(link: Link, new_loop: NewLoop) -> None:
+    feed(link, POISON)
+    settle(new_loop())
+    second = new_loop()
+    settle(second)
+    feed(link, "A")
+    settle(second)
+    assert passed_on(link) == [(0, 1.0)]
+
+
 # -- one connection, several partitions ------------------------------------------------------------
 
 
@@ -159,82 +173,6 @@ def test_an_instance_that_waits_for_the_disk_notices_that_it_was_overtaken(
     assert DiskAway.calls == 1
 
 
-# -- the whole process -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def settings(redis_server: RedisServer, redis_client: "redis.Redis", tmp_path: Path) -> Settings:
-    """Settings for the empty Valkey."""
-    return Settings(  # type: ignore[call-arg]  # pydantic-settings' own argument
-        _env_file=None, redis_host=redis_server.host, redis_port=redis_server.port, state_dir=tmp_path,
-        supervisor_process_name=f"relay_{os.getpid()}",
-    )  # fmt: skip
-
-
-@contextmanager
-def running(settings: Settings, spec: StageSpec) -> Iterator[list[BaseException]]:
-    """A stage at work in a thread; yields what it raised."""
-    runner, raised = StageRunner(spec, settings, Metrics(spec.name)), []
-
-    def run() -> None:
-        try:
-            runner.run()
-        except BaseException as e:  # noqa: BLE001  # the test looks at it
-            raised.append(e)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield raised
-    finally:
-        runner.stop()
-        thread.join(10)
-
-
-@pytest.fixture
-def valkey(redis_server: RedisServer) -> Link:
-    """A connection to the real Valkey."""
-    return link_to(redis_server.host, redis_server.port)
-
-
-@pytest.mark.parametrize("loss", [("FLUSHALL",), ("DEL", "{0}:raw"), ("XGROUP", "DESTROY", "{0}:raw", "relay")])
-def test_a_stage_goes_on_by_itself_after_a_loss_in_redis(
-    valkey: Link, settings: Settings, loss: tuple[str, ...]
-) -> None:
-    with running(settings, relay_spec()) as raised:
-        feed(valkey, "A")
-        wait_until(lambda: len(passed_on(valkey)) == 1, 10, "the first result")
-        valkey.call("DEL", QUOTES.key(0))
-        valkey.call(*loss)
-        feed(valkey, "B")
-        wait_until(lambda: bool(raised) or len(passed_on(valkey)) >= 1, 10, "the result after the loss")
-    assert raised == []
-
-
-def test_entries_read_under_another_process_name_are_not_orphaned(valkey: Link, settings: Settings) -> None:
-    """Which process serves a partition changes with the number of processes; the partition's entries stay its own."""
-    feed(valkey, "A", "B")
-    elsewhere = settings.model_copy(update={"supervisor_process_name": "relay_before"})
-    dies = StageRunner(relay_spec(make_handler=Dies), elsewhere, Metrics("relay"))
-    with pytest.raises(KilledError):
-        dies.run()
-    assert pending(valkey) == 2
-    with running(settings, relay_spec()):
-        wait_until(lambda: len(passed_on(valkey)) == 2, 10, "what the other process had read")
-
-
-class KilledError(BaseException):
-    """Stands for kill -9."""
-
-
-class Dies(Relay):
-    """Never returns."""
-
-    def handle(self, batch: Batch) -> Outcome:
-        """Die with the batch in hand."""
-        raise KilledError
-
-
 # -- what a batch is -------------------------------------------------------------------------------
 
 
@@ -287,6 +225,27 @@ class Unblocked:
     def send_packed_command(self, command: list[bytes], check_health: bool) -> None: ...
     def read_response(self, disable_decoding: bool) -> object:
         raise ResponseError("UNBLOCKED the stream key no longer exists")
+
+
+class Loading(Unblocked):
+    """A server that loads its file: redis-py raises at the first reply, and the others stay unread."""
+
+    made = 0
+
+    def connect(self) -> None:
+        Loading.made += 1
+
+    def read_response(self, disable_decoding: bool) -> object:
+        raise BusyLoadingError("Redis is loading the dataset in memory")
+
+
+def test_a_connection_with_unread_replies_is_not_used_again() -> None:
+    Loading.made = 0
+    link = Link(Loading, "loading")
+    for _ in range(2):
+        with pytest.raises(RedisAway, match="loading the dataset"):
+            link.exchange([("GET", "a"), ("GET", "b")])
+    assert Loading.made == 2
 
 
 def test_a_read_that_the_server_unblocks_begins_anew() -> None:

@@ -128,10 +128,18 @@ def test_nobody_holds_back_for_an_answer_that_the_asker_cannot_take_now(
     with running(given, spec) as runner:
         wait_until(lambda: _over_budget(runner, output) == 1.0, 10, "the alarm")
         feed(valkey, "A")
-        if goes_on:
-            wait_until(lambda: _taken(valkey) == 1, 10, "the stage to go on")
-        else:
-            wait_until(lambda: runner._held_back == [output.name], 10, "the stage to hold back")
+        due_s = runner._housekeeping_due
+        wait_until(lambda: runner._housekeeping_due > due_s, 10, "the next look at the streams")
+        assert _taken(valkey) is goes_on
+        assert runner._held_back == ([] if goes_on else [output.name])
+
+
+def test_what_lingers_is_committed_at_a_stop(valkey: Link, settings: Settings) -> None:
+    with running(settings, relay_spec(linger_s=3600.0)) as runner:
+        feed(valkey, "A")
+        wait_until(lambda: runner._loops[0].in_hand == 1, 10, "the entry to be in hand")
+        assert passed_on(valkey) == []
+    assert passed_on(valkey) == [(0, 1.0)]
 
 
 def _over_budget(runner: StageRunner, stream: Stream) -> float | None:
@@ -139,10 +147,10 @@ def _over_budget(runner: StageRunner, stream: Stream) -> float | None:
     return next((g.value for g in gauges if g.name == "md_stream_over_budget" and stream.name in str(g)), None)
 
 
-def _taken(link: Link) -> object:
+def _taken(link: Link) -> bool:
     groups = link.call("XINFO", "GROUPS", RAW.key(0))
-    fields = dict(zip(groups[0][::2], groups[0][1::2], strict=True))  # type: ignore[index, misc]  # raw reply
-    return fields[b"entries-read"]
+    fields = dict(zip(groups[0][::2], groups[0][1::2], strict=True))  # type: ignore[index]  # raw reply
+    return fields[b"last-delivered-id"] != b"0-0"
 
 
 def test_an_idle_stage_uses_next_to_no_cpu(valkey: Link, settings: Settings) -> None:

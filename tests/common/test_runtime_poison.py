@@ -1,13 +1,14 @@
 """What fails is told apart: poison, a handler that waits, a stop, and commands that Redis could not execute."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from common import keys
 from common.errors import Fatal, Retryable
-from common.keys import FIELD, QUOTES, RAW
+from common.keys import BARS, FIELD, QUOTES, RAW
 from common.metrics import Metrics
 from common.partition_loop import POISON_LIMIT, PartitionLoop, Stopped
 from common.reader import Undecodable, decode_entry
@@ -59,8 +60,14 @@ class DiskAway(Relay):
         raise Retryable("the disk is full")
 
 
-def stop(_: float) -> None:
+def stop(seconds: float) -> None:
     """SIGTERM came while waiting."""
+    if seconds:
+        raise Stopped("asked to stop")
+
+
+def stop_at_once(_: float) -> None:
+    """SIGTERM came before."""
     raise Stopped("asked to stop")
 
 
@@ -74,11 +81,39 @@ def test_a_stop_while_the_disk_is_away_counts_against_no_entry(link: Link, new_l
 
 
 def test_a_stop_is_heard_while_poison_is_searched(link: Link, new_loop: NewLoop) -> None:
-    loop = new_loop(None, stop)
+    loop = new_loop(None, stop_at_once)
     feed(link, "A", "B", POISON)
     with pytest.raises(Stopped):
         settle(loop)
     assert pending(link) == 3
+
+
+# -- restoring -------------------------------------------------------------------------------------
+
+
+class Mends(Relay):
+    """Has something to write at its start, as where what was stored is of another layout."""
+
+    def restore(self, link: Link) -> Outcome:
+        """Return a write."""
+        super().restore(link)
+        return Outcome(writes=[("INCR", keys.signal(0, "mended"))])
+
+
+def test_what_restoring_leads_to_is_committed_before_the_first_batch(link: Link, new_loop: NewLoop) -> None:
+    new_loop(relay_spec(make_handler=Mends))
+    assert link.call("GET", keys.signal(0, "mended")) == b"1"
+
+
+def test_an_urgent_entry_ends_the_lingering_for_all_in_hand(link: Link, new_loop: NewLoop) -> None:
+    spec = replace(relay_spec(), inputs=(RAW, BARS), urgent=(BARS,), linger_s=3600.0)
+    loop = new_loop(spec)
+    settle(loop)
+    feed(link, "A")
+    assert loop.step(0) == 0
+    fields = link.call("XRANGE", RAW.key(0), "-", "+")[0][1]  # type: ignore[index]  # raw reply
+    link.call("XADD", BARS.key(0), "*", *fields)  # type: ignore[misc]  # raw reply
+    assert loop.step(0) == 2
 
 
 # -- poison ----------------------------------------------------------------------------------------
