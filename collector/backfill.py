@@ -1,28 +1,32 @@
 """Vendors' history on request: reads the `backfill` stream, asks within breaker and budget, publishes raw bars.
 
-It goes on beside the cycles and does not depend on their progress. A request that no source can serve now is answered
-at once, empty and with the reason: whoever asked decides when to ask again.
+It goes on beside the cycles, which go first, and does not depend on their progress. A request that no source can serve
+now is answered at once, empty and with the reason: whoever asked decides when to ask again.
+
+A long answer is committed piece by piece. The state hash's `b:<entry id>` says up to which open time; after a crash the
+answer goes on from there.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import structlog
 
 from collector.choose import SourceView
 from collector.plan import Turn, turn
 from collector.publish import STAGE, Publisher
-from collector.source import HISTORY, Source, read_views
-from collector.times import StreamTime
+from collector.right_of_way import RightOfWay
+from collector.source import HISTORY, Means, Source
 from collector.vendors.base import Ask, HistoryReading, Request, Verdict
+from common import keys
 from common.dead_letters import dead_letter
 from common.errors import Rejected
 from common.keys import BACKFILL, FIELD, RAW
 from common.messages import BackfillRequest, RawBar, RawBars, encode
-from common.metrics import Metrics
 from common.reader import GroupsLost, Reader, Undecodable
-from common.redis_link import Command, Link
+from common.redis_link import Command
 from common.stage import Entry
 from common.symbols import Listing, SymbolTable
 
@@ -32,6 +36,7 @@ CHUNK_BARS = 500
 PAGES = 50  # of one request: a vendor that always names a next page must not keep us for ever
 POLL_S = 0.1
 IN_HAND = 4  # requests read at once, per partition; they are served one by one
+AT_ONCE = 2  # requests served at once, of all partitions: a reply of a week of 1-minute bars is most of a megabyte
 
 
 @dataclass(frozen=True)
@@ -47,13 +52,14 @@ class Backfill:
     """Serves the requests of all partitions of this process, one at a time in each."""
 
     def __init__(
-        self, table: SymbolTable, sources: Mapping[str, Source], publisher: Publisher, link: Link, metrics: Metrics,
-        time: StreamTime, consumer: str,
+        self, table: SymbolTable, sources: Mapping[str, Source], publisher: Publisher, means: Means, way: RightOfWay,
+        consumer: str,
     ) -> None:  # fmt: skip
-        self._table, self._sources, self._publisher, self._link = table, sources, publisher, link
-        self._metrics, self._time = metrics, time
+        self._table, self._sources, self._publisher = table, sources, publisher
+        self._means, self._way = means, way
+        self._at_once = asyncio.Semaphore(AT_ONCE)
         self._readers = {
-            p: Reader(link, fence, (BACKFILL,), p, STAGE, consumer) for p, fence in publisher.fences.items()
+            p: Reader(means.link, fence, (BACKFILL,), p, STAGE, consumer) for p, fence in publisher.fences.items()
         }
 
     def open(self) -> None:
@@ -96,22 +102,42 @@ class Backfill:
         if not isinstance(request, BackfillRequest):
             self._bury(partition, entry, Rejected("kind", f"expected backfill, found {type(request).__name__}"))
             return
-        history = await self._history(request)
-        messages = self._messages(request, history)
-        commands: list[Command] = [("XADD", RAW.key(partition), "*", FIELD, encode(m)) for m in messages]
-        ack: Command = ("XACK", BACKFILL.key(partition), STAGE, entry.id)
-        self._publisher.commit(partition, [*commands, ack])
+        async with self._at_once:
+            history = await self._history(self._rest_of(partition, entry.id, request))
+            await self._answer(partition, entry, request, history)
         source = history.listing.vendor if history.listing else ""
-        self._metrics.count("md_backfills_total", source=source)
+        self._means.metrics.count("md_backfills_total", source=source)
         log.info(
             "backfill.answered", id=request.id, symbol=request.symbol, timeframe=request.timeframe, source=source,
             bars=len(history.bars), detail=history.detail,
         )  # fmt: skip
 
+    def _rest_of(self, partition: int, entry_id: str, request: BackfillRequest) -> BackfillRequest:
+        """Return the request without what an earlier life has committed of its answer."""
+        committed = self._means.link.call("HGET", keys.state(partition, STAGE), _mark(entry_id))
+        if not isinstance(committed, bytes):
+            return request
+        return msgspec.structs.replace(request, from_ms=max(request.from_ms, int(committed) + 1))
+
+    async def _answer(self, partition: int, entry: Entry, request: BackfillRequest, history: History) -> None:
+        """Commit the bars piece by piece, cycles first; the last piece with the acknowledgement."""
+        state, mark = keys.state(partition, STAGE), _mark(entry.id)
+        pieces = [history.bars[i : i + CHUNK_BARS] for i in range(0, len(history.bars), CHUNK_BARS)] or [()]
+        for n, bars in enumerate(pieces, start=1):
+            await self._way.free()
+            final = n == len(pieces)
+            body = encode(self._message(request, history, bars, final=final))
+            commands: list[Command] = [("XADD", RAW.key(partition), "*", FIELD, body)]
+            if final:
+                commands += [("XACK", BACKFILL.key(partition), STAGE, entry.id), ("HDEL", state, mark)]
+            else:
+                commands.append(("HSET", state, mark, bars[-1].open_ms))
+            self._publisher.commit(partition, commands, (entry,))
+
     def _bury(self, partition: int, poison: Entry | Undecodable, error: Rejected) -> None:
         letter = dead_letter(partition, STAGE, poison, 1, error)
         ack: Command = ("XACK", BACKFILL.key(partition), STAGE, poison.id)
-        self._publisher.commit(partition, [letter, ack])
+        self._publisher.commit(partition, [letter, ack], (poison,))
         log.error("entry.dead", stream=BACKFILL.name, entry=poison.id, reason=error.reason, detail=error.detail)
 
     async def _history(self, request: BackfillRequest) -> History:
@@ -140,7 +166,7 @@ class Backfill:
         detail = ""
         for _ in range(PAGES):
             reading = await self._page(source, ask, queue.pop(0), request)
-            bars += reading.bars
+            bars += [bar for bar in reading.bars if request.from_ms <= bar.open_ms < request.to_ms]
             if reading.next is not None:
                 queue.insert(0, reading.next)
             if reading.verdict not in (Verdict.OK, Verdict.NO_DATA):
@@ -154,8 +180,9 @@ class Backfill:
         return History(_each_once(bars), listing, detail)
 
     async def _page(self, source: Source, ask: Ask, page: Request, request: BackfillRequest) -> HistoryReading:
-        now_ms = self._time.now_ms()
-        why_not = _why_not(read_views({source.name: source}, self._link, now_ms)[source.name], ask.symbol, now_ms)
+        await self._way.free()
+        now_ms = self._means.now_ms()
+        why_not = _why_not(source.view(now_ms), ask.symbol, now_ms)
         if why_not:
             return HistoryReading(Verdict.RATE_LIMITED, detail=why_not)
         admission = source.admit()
@@ -163,23 +190,24 @@ class Backfill:
             return HistoryReading(Verdict.OUTAGE, detail="breaker_open")
         return await source.history(ask, page, request.timeframe, admission)
 
-    def _messages(self, request: BackfillRequest, history: History) -> list[RawBars]:
-        chunks = [history.bars[i : i + CHUNK_BARS] for i in range(0, len(history.bars), CHUNK_BARS)] or [()]
-        return [
-            RawBars(
-                request_id=request.id,
-                source=history.listing.vendor if history.listing else "",
-                source_class=request.source_class,
-                symbol=request.symbol,
-                timeframe=request.timeframe,
-                received_ms=self._time.now_ms(),
-                volume_kind=history.listing.volume if history.listing else "none",
-                bars=chunk,
-                final=n == len(chunks) - 1,
-                detail=history.detail,
-            )
-            for n, chunk in enumerate(chunks)
-        ]
+    def _message(self, request: BackfillRequest, history: History, bars: tuple[RawBar, ...], *, final: bool) -> RawBars:
+        listing = history.listing
+        return RawBars(
+            request_id=request.id,
+            source=listing.vendor if listing else "",
+            source_class=request.source_class,
+            symbol=request.symbol,
+            timeframe=request.timeframe,
+            received_ms=self._means.now_ms(),
+            volume_kind=listing.volume if listing else "none",
+            bars=bars,
+            final=final,
+            detail=history.detail,
+        )
+
+
+def _mark(entry_id: str) -> str:
+    return f"b:{entry_id}"
 
 
 def _why_not(view: SourceView, symbol: str, now_ms: int) -> str:

@@ -49,8 +49,9 @@ class Access:
     base_url: str = ""
     """In place of all of the vendor's hosts (each but the main one a path segment below); empty: its own."""
     deadline_s: float = 2.0
-    """Of one request, from the first byte sent to the last received."""
+    """Of one request, connecting included; waiting for a free connection is not."""
     connections: int = 10
+    """At most so many requests are under way at once; more wait for their turn."""
     simulated: bool = False
     """The header with the simulator's tick numbers counts."""
 
@@ -78,6 +79,7 @@ class Fetcher:
         """`pay(credits)` takes a request's cost out of the budget; False: it must not be made."""
         self.vendor = vendor
         self._access, self._client, self._now_ms, self._pay = access, client, now_ms, pay
+        self._slots = asyncio.Semaphore(access.connections)
         self._token = ""
         self._token_lock = asyncio.Lock()
 
@@ -100,9 +102,10 @@ class Fetcher:
         return self.vendor.history(ask, timeframe, from_ms, to_ms, self._credentials())
 
     async def history(self, request: Request, timeframe: Timeframe) -> HistoryReading:
-        """Return the bars that one request brings. NoAnswerError, UnpaidError."""
-        reply = await self._get(request, self._access.deadline_s * HISTORY_DEADLINES)
-        reading = self.vendor.read_history(request, timeframe, reply)
+        """Return the bars of one request, read in a thread: there may be 10,000. NoAnswerError, UnpaidError."""
+        async with self._slots:
+            reply = await self._get(request, self._access.deadline_s * HISTORY_DEADLINES)
+        reading = await asyncio.to_thread(self.vendor.read_history, request, timeframe, reply)
         if reading.verdict is Verdict.BAD_SESSION:
             raise NoAnswerError(Verdict.OUTAGE, f"history asks for a session: {self.redact(reading.detail)}")
         return replace(reading, detail=self.redact(reading.detail))
@@ -123,7 +126,8 @@ class Fetcher:
 
     async def _ask_latest(self, asks: tuple[Ask, ...], token: str) -> tuple[Request, Reply, Reading]:
         request = self.vendor.latest(asks, Credentials(self._access.key, token))
-        reply = await self._get(request, self._access.deadline_s)
+        async with self._slots:
+            reply = await self._get(request, self._access.deadline_s)
         return request, reply, self.vendor.read_latest(request, reply)
 
     # -- session token -----------------------------------------------------------------------------
@@ -140,7 +144,8 @@ class Fetcher:
             return self._token
 
     async def _new_token(self, requests: tuple[Request, ...]) -> str:
-        reply = await self._last_of(requests)
+        async with self._slots:
+            reply = await self._last_of(requests)
         token = self.vendor.read_token(reply)
         if token is not None:
             return token
@@ -161,6 +166,7 @@ class Fetcher:
     # -- HTTP --------------------------------------------------------------------------------------
 
     async def _get(self, request: Request, deadline_s: float, *, redirect_ok: bool = False) -> Reply:
+        """Pay for one exchange and make it. The caller has a slot: the wait for one is outside every deadline."""
         if not self._pay(request.credits):
             raise UnpaidError
         try:

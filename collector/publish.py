@@ -2,25 +2,27 @@
 
 State hash of a partition (keys.state(p, "collector")): `cycle` and `now_ms` of the last committed cycle, and one
 `q:<source>:<symbol>` per quote published last. A quote equal to it is not published again, so that a cycle that is
-repeated after a crash publishes nothing twice.
+repeated after a crash publishes nothing twice. (`b:<entry id>` is the backfill's.)
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
-from collector.events import Events
-from collector.source import Answer
+from collector.source import Answer, Means
 from common import keys
+from common.dead_letters import hold, issue_held
 from common.errors import Fatal
-from common.fence import Fence
+from common.fence import ExecFailed, Fence
 from common.keys import BACKFILL, FIELD, RAW, SOURCE_EVENTS
 from common.messages import Clock, RawQuote, RawQuotes, encode
-from common.metrics import Metrics
+from common.reader import Undecodable
 from common.redis_link import Command, Link, flat_pairs
 from common.sources import SymbolStatus, decode_status, encode_report
+from common.stage import Entry
 from common.symbols import SymbolTable
 
 STAGE = "collector"
@@ -39,14 +41,16 @@ class _Committed:
 class Publisher:
     """The writing side of all partitions that this process serves."""
 
-    def __init__(
-        self, link: Link, table: SymbolTable, partitions: Sequence[int], of: int, events: Events, metrics: Metrics
-    ) -> None:
-        """partitions: those served here, of `of` in all. Source events go with the first of them."""
-        self._link, self._events, self._metrics = link, events, metrics
+    def __init__(self, means: Means, table: SymbolTable, partitions: Sequence[int], of: int, folder: Path) -> None:
+        """partitions: those served here, of `of` in all. Source events go with the first of them.
+
+        `folder` takes what a half-failed transaction leaves.
+        """
+        self._link, self._events, self._metrics = means.link, means.events, means.metrics
+        self._folder = folder
         self._partition_of = {symbol.name: symbol.partition(of) for symbol in table.symbols.values()}
         self.partitions = tuple(partitions)
-        self.fences = {p: Fence(link, p, STAGE) for p in partitions}
+        self.fences = {p: Fence(self._link, p, STAGE) for p in partitions}
         self._committed = {p: _Committed(self.fences[p]) for p in partitions}
         self.published: Counter[tuple[str, str]] = Counter()
         """(source, symbol) -> quotes that differed from the one before."""
@@ -54,11 +58,15 @@ class Publisher:
     # -- start -------------------------------------------------------------------------------------
 
     def open(self) -> dict[str, SymbolStatus]:
-        """Take all partitions over and read what was committed. Returns the symbols' last statuses."""
+        """Take all partitions over, issue what failed half at the last time, and read what was committed.
+
+        Returns the symbols' last statuses.
+        """
         statuses: dict[str, SymbolStatus] = {}
         for p, fence in self.fences.items():
             _check_types(self._link, p)
             fence.take()
+            issue_held(self._folder, fence, STAGE, p)
             state, status = (
                 flat_pairs(r)
                 for r in fence.read([("HGETALL", keys.state(p, STAGE)), ("HGETALL", keys.symbol_status(p))])
@@ -112,9 +120,17 @@ class Publisher:
             new += count
         return new
 
-    def commit(self, partition: int, commands: Sequence[Command]) -> None:
-        """Execute the commands in one transaction. Fenced if another instance took the partition over."""
-        self.fences[partition].commit(commands)
+    def commit(self, partition: int, commands: Sequence[Command], batch: Sequence[Entry | Undecodable] = ()) -> None:
+        """Execute the commands in one transaction. Fenced if another instance took the partition over.
+
+        batch: the entries that it ends. Fatal if a command failed inside: the others took effect, so it is held.
+        """
+        fence = self.fences[partition]
+        try:
+            fence.commit(commands)
+        except ExecFailed as e:
+            path = hold(self._folder, STAGE, partition, fence.epoch, batch, e)
+            raise Fatal(f"{e}; what failed is kept in {path} and is issued again at the next start") from e
 
     def _commit_with_events(self, partition: int, commands: Sequence[Command]) -> None:
         events = list(self._events.pending) if partition == self.partitions[0] else []

@@ -15,6 +15,7 @@ from collector.fetch import Access, make_client
 from collector.pacer import SimPacer, WallPacer
 from collector.publish import STAGE, Publisher
 from collector.report import note_metrics, report_of
+from collector.right_of_way import HELD_BACK_S, RightOfWay
 from collector.source import Means, read_views
 from collector.times import StreamTime
 from collector.usage import UsageFile
@@ -36,7 +37,6 @@ log = structlog.get_logger()
 HOUSEKEEPING_S = 1.0
 RECONNECT_FIRST_S, RECONNECT_LONGEST_S = 0.1, 2.0
 STOP_S = 4.5  # supervisord kills after five
-HELD_BACK_S = 0.2
 # Cycles that stand still for so long are worth a word in the heartbeat.
 STALLED_S = 10.0
 OUTPUTS = (RAW, SOURCE_EVENTS)
@@ -57,20 +57,18 @@ class Collector:
         self._usage = usage
         self._sources = build_sources(settings, vendors, table, means)
         of = settings.stream_partitions
-        self._publisher = Publisher(self._link, table, settings.partitions, of, self._events, self.metrics)
+        self._publisher = Publisher(means, table, settings.partitions, of, settings.state_dir / "dead-letters")
         symbols = tuple(s.name for s in table.symbols.values() if s.partition(of) in settings.partitions)
         scope = Scope(table, symbols, settings.collection_interval, delays=settings.limits == "real")
         self._cycles = Cycles(scope, self._sources, self._publisher, self._link, self.metrics, self._time, wall_ms)
-        self._backfill = Backfill(
-            table, self._sources, self._publisher, self._link, self.metrics, self._time, instance
-        )  # fmt: skip
+        self._way = RightOfWay()
+        self._backfill = Backfill(table, self._sources, self._publisher, means, self._way, instance)
         self._clock_client = make_client(Access())
         self._pacer = self._make_pacer(self._clock_client)
         self._heartbeat = Heartbeat(self._store, STAGE, instance, self.metrics)
         for symbol in symbols:  # loading the calendars takes most of a second: not in the first cycle
             is_open(table.session_of(symbol), wall_ms())
         self._stop = asyncio.Event()
-        self._held_back: list[str] = []
         self._moved_s = monotonic_s()
 
     def _make_pacer(self, client: httpx.AsyncClient) -> SimPacer | WallPacer:
@@ -133,7 +131,7 @@ class Collector:
 
     async def _run_cycles(self) -> None:
         while not self._stop.is_set():
-            if self._held_back:
+            if self._way.held_back:
                 await self._wait_or_stop(HELD_BACK_S)
                 continue
             ticking = asyncio.create_task(self._pacer.next(self._publisher.cycle))
@@ -142,8 +140,9 @@ class Collector:
                 await asyncio.wait([ticking, stopping], return_when=asyncio.FIRST_COMPLETED)
                 if not ticking.done():
                     return
-                if not self._held_back:  # meanwhile
-                    await self._cycles.run(ticking.result())
+                if not self._way.held_back:  # meanwhile
+                    with self._way.cycle():
+                        await self._cycles.run(ticking.result())
                     self._moved_s = monotonic_s()
             finally:
                 await _cancel([ticking, stopping])
@@ -175,9 +174,9 @@ class Collector:
             held_back += over_budget(self._link, OUTPUTS, partition, budget)
         for stream in OUTPUTS:
             self.metrics.gauge("md_stream_over_budget", float(stream.name in held_back), stream=stream.name)
-        if held_back != self._held_back:
+        if tuple(held_back) != self._way.held_back:
             log.warning("stage.held_back", streams=held_back, budget=budget)
-        self._held_back = held_back
+        self._way.held_back = tuple(held_back)
 
     def _report(self) -> None:
         """Write each source's report. Every collector process writes its own view; the newest stands."""
@@ -192,8 +191,8 @@ class Collector:
     def _beat(self) -> None:
         stalled_s = monotonic_s() - self._moved_s
         status, message = "ok", ""
-        if self._held_back:
-            status, message = "degraded", f"held back: {', '.join(self._held_back)} at its budget"
+        if self._way.held_back:
+            status, message = "degraded", f"held back: {', '.join(self._way.held_back)} at its budget"
         elif stalled_s > max(STALLED_S, 2 * self._settings.collection_interval):
             status, message = "degraded", f"no cycle for {stalled_s:.0f} s"
         info: dict[str, object] = {"cycle": self._publisher.cycle, "now_ms": self._time.now_ms()}

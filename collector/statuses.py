@@ -1,6 +1,7 @@
 """What the collector says of each symbol: served, withheld because no source can serve it, or closed."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import structlog
 
@@ -35,7 +36,8 @@ class Statuses:
 
     def closed(self, symbol: str, opens_ms: int, at_ms: int) -> None:
         """Note that the symbol's session is closed."""
-        detail = f"session {self._table.session_of(symbol)} is closed; opens at {opens_ms}"
+        opens = datetime.fromtimestamp(opens_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%MZ")
+        detail = f"session {self._table.session_of(symbol)} is closed; opens {opens}"
         self._set(symbol, SymbolStatus("closed", "", self._class(symbol), detail, at_ms), "")
 
     def waiting(self, symbol: str, source: str, patience_ms: int, at_ms: int) -> None:

@@ -19,7 +19,7 @@ class Stream:
     writers: tuple[str, ...]
     readers: tuple[str, ...]
     kinds: tuple[str, ...]
-    """Message kinds, by their tag in common/messages.py."""
+    """Message kinds, by their tag in common/messages/."""
 
     def key(self, partition: int) -> str:
         """Return the key of this stream in one partition."""

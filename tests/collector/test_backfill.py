@@ -11,6 +11,7 @@ import pytest
 
 from collector.backfill import Backfill
 from collector.publish import Publisher
+from collector.right_of_way import RightOfWay
 from collector.source import Source
 from collector.times import StreamTime
 from common import keys
@@ -41,6 +42,7 @@ class Rig:
     b: FaultServer
     sources: dict[str, Source]
     backfill: Backfill
+    way: RightOfWay
 
     def ask(self, **changes: object) -> None:
         given: dict = {
@@ -52,6 +54,10 @@ class Rig:
     def answers(self) -> list[RawBars]:
         found = [decode(fields[1]) for _, fields in self.link.call("XRANGE", RAW.key(0), "-", "+")]  # type: ignore[union-attr, misc, index, arg-type]
         return [m for m in found if isinstance(m, RawBars)]
+
+    def complete(self) -> bool:
+        """Whether the newest piece is the last of its answer."""
+        return any(m.final for m in self.answers()[-1:])
 
     def pending(self) -> int:
         return self.link.call("XPENDING", BACKFILL.key(0), "collector")[0]  # type: ignore[index, return-value]
@@ -76,12 +82,13 @@ async def make(link: Link, folder: Path) -> AsyncIterator[Rig]:
         means = means_of(link, folder, time.now_ms)
         table = table_of(["a", "b"], ["EURUSD"])
         sources = {n: source_of(PlainVendor(n), s.url, means, table=table) for n, s in (("a", a), ("b", b))}
-        publisher = Publisher(link, table, [0], 1, means.events, means.metrics)
+        publisher = Publisher(means, table, [0], 1, folder / "dead-letters")
         publisher.open()
-        backfill = Backfill(table, sources, publisher, link, means.metrics, time, "collector")
+        way = RightOfWay()
+        backfill = Backfill(table, sources, publisher, means, way, "collector")
         backfill.open()
         try:
-            yield Rig(link, a, b, sources, backfill)
+            yield Rig(link, a, b, sources, backfill, way)
         finally:
             for source in sources.values():
                 await source.fetcher.close()
@@ -100,7 +107,7 @@ def bars(first: int, count: int) -> "list[list]":
 async def test_a_long_history_comes_in_chunks_of_500_of_which_the_last_is_final(rig: Rig) -> None:
     rig.a.behave = ok({"bars": bars(-1_201, 1_201)})
     rig.ask()
-    await rig.until(rig.answers)
+    await rig.until(rig.complete)
     answers = rig.answers()
     assert [(len(m.bars), m.final) for m in answers] == [(500, False), (500, False), (201, True)]
     assert [bar.open_ms for m in answers for bar in m.bars] == [open_ms for open_ms, _ in bars(-1_201, 1_201)]

@@ -9,7 +9,19 @@ import pytest
 from collector.fetch import BODY_LIMIT_BYTES, Access, Fetcher, NoAnswerError, UnpaidError, make_client
 from collector.vendors.base import Ask, Verdict
 from common.clock import monotonic_s
-from tests.collector.kit import KEY, T0, FaultServer, Heard, PlainVendor, fault_server, ok, prices, raw, response
+from tests.collector.kit import (
+    KEY,
+    T0,
+    Behaviour,
+    FaultServer,
+    Heard,
+    PlainVendor,
+    fault_server,
+    ok,
+    prices,
+    raw,
+    response,
+)  # fmt: skip
 
 ASKS = (Ask("EURUSD", "EURUSD", "fx_spot"),)
 DEADLINE_S = 0.3
@@ -17,7 +29,7 @@ DEADLINE_S = 0.3
 
 def fetcher(
     server: FaultServer, *, tokens: bool = False, simulated: bool = False, budget: int = 100,
-    deadline_s: float = DEADLINE_S,
+    deadline_s: float = DEADLINE_S, connections: int = 10,
 ) -> Fetcher:  # fmt: skip
     left = [budget]
 
@@ -25,7 +37,7 @@ def fetcher(
         left[0] -= credits_
         return left[0] >= 0
 
-    access = Access(key=KEY, base_url=server.url, deadline_s=deadline_s, simulated=simulated)
+    access = Access(key=KEY, base_url=server.url, deadline_s=deadline_s, connections=connections, simulated=simulated)
     return Fetcher(PlainVendor(tokens=tokens), access, make_client(access), lambda: T0, pay)
 
 
@@ -194,4 +206,44 @@ async def test_no_token_is_an_outage_with_one_attempt(server: FaultServer) -> No
         await ours.latest(ASKS)
     assert caught.value.verdict is Verdict.OUTAGE
     assert paths(server) == ["/cookie", "/token"]
+    await ours.close()
+
+
+# -- a free connection ----------------------------------------------------------------------------
+
+
+def slow(seconds: float, body: bytes) -> Behaviour:
+    """Each answer takes so long."""
+
+    async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(seconds)
+        writer.write(response(body))
+
+    return behave
+
+
+async def test_waiting_for_a_free_connection_is_no_outage(server: FaultServer) -> None:
+    server.behave = slow(0.15, b'{"quotes": {"EURUSD": [1, 1.1]}}')
+    ours = fetcher(server, connections=1)
+    readings = await asyncio.gather(*[ours.latest(ASKS) for _ in range(4)])  # twice the deadline, one by one
+    assert {reading.verdict for reading, _ in readings} == {Verdict.OK}
+    await ours.close()
+
+
+async def test_a_token_can_wait_for_a_free_connection_too(server: FaultServer) -> None:
+    tokens, history = TokenServer(), slow(DEADLINE_S + 0.2, b'{"bars": []}')
+
+    async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        await (history if heard.path == "/history" else tokens)(heard, writer)
+
+    server.behave = behave
+    ours = fetcher(server, tokens=True, connections=1)
+    (request,) = ours.history_requests(ASKS[0], "1m", 0, T0)
+    (reading, _), bars = await asyncio.gather(ours.latest(ASKS), ours.history(request, "1m"))
+    assert (reading.verdict, bars.verdict) == (Verdict.OK, Verdict.NO_DATA)
+    history_first = asyncio.create_task(ours.history(request, "1m"))
+    await asyncio.sleep(0)
+    tokens.revoked = True
+    assert (await ours.latest(ASKS))[0].verdict is Verdict.OK
+    await history_first
     await ours.close()

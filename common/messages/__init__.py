@@ -1,0 +1,45 @@
+"""Every message that travels in a stream. Nothing else defines one.
+
+An entry of a stream has one field, `m`, that holds one message as JSON. The `kind` key tells which.
+Times are UTC epoch milliseconds; `market_ms` is the vendor's time, `received_ms` is the collector's clock (the
+stream's time: simulated where the source is), `wall_ms` is real time and takes part in no decision that changes data.
+Prices are float64, in the units of the symbol's quote currency.
+"""
+
+from common.messages.base import TIMEFRAME_MS, Message, Number, Timeframe, VolumeKind
+from common.messages.codec import AnyMessage, decode, encode
+from common.messages.quotes import Bar, HistoryBars, Quote, Quotes, Reject, Rejects
+from common.messages.raw import Clock, RawBar, RawBars, RawQuote, RawQuotes
+from common.messages.reports import ClientEvent, DeadLetter, Execution, SourceEvent
+from common.messages.requests import BackfillRequest, HistoryRequest
+from common.messages.results import Bars, Signal
+
+__all__ = [
+    "TIMEFRAME_MS",
+    "AnyMessage",
+    "BackfillRequest",
+    "Bar",
+    "Bars",
+    "ClientEvent",
+    "Clock",
+    "DeadLetter",
+    "Execution",
+    "HistoryBars",
+    "HistoryRequest",
+    "Message",
+    "Number",
+    "Quote",
+    "Quotes",
+    "RawBar",
+    "RawBars",
+    "RawQuote",
+    "RawQuotes",
+    "Reject",
+    "Rejects",
+    "Signal",
+    "SourceEvent",
+    "Timeframe",
+    "VolumeKind",
+    "decode",
+    "encode",
+]

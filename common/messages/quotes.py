@@ -1,0 +1,114 @@
+"""quotes and rejects: validator -> features, storer."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from common.messages.base import Message, Timeframe, VolumeKind
+from common.messages.raw import RawBar, RawQuote
+
+
+class Quote(Struct, frozen=True, omit_defaults=True):
+    """One quote that can be trusted, with what was judged and why."""
+
+    symbol: str
+    source: str
+    source_class: str
+    market_ms: int
+    """The market's time; equals received_ms where market_time is False."""
+    received_ms: int
+    price: float
+    """`last` where the vendor gave one, else the middle of bid and ask."""
+    raw_id: str
+    """Origin: the entry id in `raw`, and ..."""
+    raw_index: int
+    """... the place inside that entry."""
+    last: float | None = None
+    bid: float | None = None
+    ask: float | None = None
+    day_volume: float | None = None
+    volume: float = 0.0
+    """Traded since the previous quote of the same source."""
+    volume_kind: VolumeKind = "none"
+    score: float = 1.0
+    """Quality in [0, 1]."""
+    reasons: tuple[str, ...] = ()
+    """Why the score is below 1, as slugs; "late" marks a quote that comes after its 1 s bar closed."""
+    market_time: bool = True
+    tick: int | None = None
+
+
+class Quotes(Message, frozen=True, tag="quotes"):
+    """The accepted quotes of one raw entry, in its order."""
+
+    quotes: tuple[Quote, ...]
+
+
+class Bar(Struct, frozen=True, omit_defaults=True):
+    """One bar: built from quotes (`origin` "built") or taken from a vendor's history ("vendor")."""
+
+    symbol: str
+    timeframe: Timeframe
+    open_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    volume_kind: VolumeKind
+    ticks: int
+    """Number of quotes in it; 0 for a vendor's bar."""
+    source: str
+    """Of the last quote in it."""
+    source_class: str
+    origin: Literal["built", "vendor"] = "built"
+    complete: bool = True
+    """False where collecting began inside this bar."""
+    final: bool = True
+
+    @property
+    def id(self) -> str:
+        """The identity of the bar, equal however often and wherever it is made."""
+        return f"{self.symbol}|{self.source_class}|{self.timeframe}|{self.open_ms}"
+
+
+class HistoryBars(Message, frozen=True, tag="history_bars"):
+    """A vendor's history after validation, oldest first; or the storer's answer to a HistoryRequest."""
+
+    request_id: str
+    symbol: str
+    timeframe: Timeframe
+    source_class: str
+    bars: tuple[Bar, ...]
+    final: bool = True
+    """The last message of this answer."""
+    detail: str = ""
+    raw_id: str = ""
+    """Origin of a vendor's history: the entry id in `raw`, from the validator. Empty in the storer's answers."""
+    source: str = ""
+    """The vendor, as in the raw entry: also known where there are no bars."""
+    received_ms: int = 0
+    """As in the raw entry; 0 in the storer's answers."""
+
+
+class Reject(Struct, frozen=True, omit_defaults=True):
+    """A quote or vendor bar in quarantine: never in a bar, never deleted."""
+
+    symbol: str
+    source: str
+    source_class: str
+    received_ms: int
+    reason: str
+    detail: str
+    score: float
+    raw_id: str
+    raw_index: int
+    raw: RawQuote | None = None
+    raw_bar: RawBar | None = None
+    timeframe: Timeframe | None = None
+
+
+class Rejects(Message, frozen=True, tag="rejects"):
+    """The rejects of one raw entry, in its order."""
+
+    rejects: tuple[Reject, ...]

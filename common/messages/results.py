@@ -1,0 +1,46 @@
+"""bars and signals: features -> storer."""
+
+from typing import Literal
+
+from msgspec import field
+
+from common.messages.base import Message, Timeframe
+from common.messages.quotes import Bar
+
+
+class Bars(Message, frozen=True, tag="bars"):
+    """Final bars, in the order in which they closed."""
+
+    bars: tuple[Bar, ...]
+
+
+class Signal(Message, frozen=True, tag="signal"):
+    """Advice that rests on a closed bar. Its size is computed when it is asked for."""
+
+    id: str
+    """symbol, timeframe, strategy and bar time: never random."""
+    symbol: str
+    timeframe: Timeframe
+    strategy: str
+    bar_open_ms: int
+    action: Literal["BUY", "SELL"]
+    entry: float
+    stop_loss: float
+    take_profit_1: float
+    take_profit_2: float
+    confidence: float
+    """In [0, 1]."""
+    quality: float
+    """In [0, 10]; the bot's q_star."""
+    regime: str
+    reasons: tuple[str, ...]
+    published_ms: int
+    """Stream time."""
+    expires_ms: int
+    """Stream time."""
+    data_age_ms: int
+    """Stream time less the market time of the quote beneath, when published."""
+    atr: float
+    source: str
+    source_class: str
+    values: dict[str, float] = field(default_factory=dict)
