@@ -88,18 +88,29 @@ def _document() -> bytes:
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     context: Context = app.state.context
-    await background.prepare_sessions(context)
-    gc.collect()
-    gc.freeze()  # the imports' objects are never garbage: not looking at them again takes the pauses out
+    try:
+        await background.prepare_sessions(context)
+        gc.collect()
+        gc.freeze()  # the imports' objects are never garbage: not looking at them again takes the pauses out
+        async with _background(app, context):
+            yield
+    finally:
+        await context.pool.close()
+        context.journal.close()
+
+
+@asynccontextmanager
+async def _background(app: Starlette, context: Context) -> AsyncIterator[None]:
+    """Have the background work run. However this ends, only work that breaks by itself ends the process."""
     task = asyncio.create_task(background.run(context))
     stop = partial(_stop_process, app)
     task.add_done_callback(stop)
-    yield
-    task.remove_done_callback(stop)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    await context.pool.close()
-    context.journal.close()
+    try:
+        yield
+    finally:
+        task.remove_done_callback(stop)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _stop_process(app: Starlette, task: "asyncio.Task[None]") -> None:

@@ -7,9 +7,9 @@ from functools import partial
 import structlog
 
 from api.context import STAGE, Context
-from api.figures import total
+from api.figures import DATA_POINTS, counted
+from api.publisher import STREAMS
 from api.watch import Watch
-from common import keys
 from common.clock import monotonic_s
 from common.errors import PipelineError, Retryable
 from common.heartbeat import Heartbeat
@@ -24,7 +24,6 @@ TICK_S = 1.0
 TRIM_EVERY_S = 10.0
 DAY_MS = 86_400_000
 EQUITY_EVERY_MS = 60_000
-STREAMS = (keys.EXECUTIONS, keys.EVENTS)
 
 
 async def run(context: Context) -> None:
@@ -69,11 +68,10 @@ class _Beat:
     async def beat(self) -> None:
         context = self._context
         self._waiting.clear()
-        status, message = ("ok", "") if context.publisher.delivered else ("degraded", "reports are not sent on yet")
-        if self._heartbeat.beat(context.wall_ms(), status, message):
+        trouble = context.trouble
+        if self._heartbeat.beat(context.wall_ms(), "degraded" if trouble else "ok", trouble):
             await context.pool.exchange(self._waiting)
-        snapshots = [pulse.metrics for pulse in await context.board.pulses()]
-        context.rate.note(context.wall_ms(), total(snapshots, "md_data_points_total"))
+        context.rate.note(context.wall_ms(), counted(await context.board.pulses(), "collector", DATA_POINTS))
 
     def _keep(self, key: str, value: bytes) -> None:
         self._waiting.append(("SET", key, value))
@@ -82,7 +80,8 @@ class _Beat:
 async def keep_house(context: Context) -> None:
     """Forget old reports, and trim the streams that the api writes."""
     await context.ledger.forget(context.wall_ms())
-    await asyncio.to_thread(_trim, context.settings)
+    async with context.pool.lent():
+        await asyncio.to_thread(_trim, context.settings)
 
 
 def _trim(settings: Settings) -> None:

@@ -65,6 +65,13 @@ class Context:
         return self.settings.instance or STAGE
 
     @property
+    def trouble(self) -> str:
+        """What an operator must know of this process's own work; empty if all is well."""
+        full = self.ledger.full_streams()
+        journal = f"the journal is full of {', '.join(full)}: new ones are refused" if full else ""
+        return "; ".join(text for text in (self.publisher.trouble, journal) if text)
+
+    @property
     def uptime_s(self) -> float:
         """How long this process has been up."""
         return round(clock.monotonic_s() - self.started_s, 3)
@@ -77,6 +84,7 @@ def make_context(
     table = load_symbols(settings.symbols, settings.symbols_file)
     pool = open_pool(settings)
     journal = Journal(settings.state_dir)
+    metrics = Metrics(STAGE)
     ledger = Ledger(journal, table, settings.stream_partitions)
     sightings = Sightings(report_wall_ms=ledger.restore())
     return Context(
@@ -89,8 +97,8 @@ def make_context(
         history=History(settings.database_path),
         journal=journal,
         ledger=ledger,
-        publisher=Publisher(pool, ledger, settings.stream_partitions),
-        metrics=Metrics(STAGE),
+        publisher=Publisher(pool, ledger, settings.stream_partitions, settings.stream_budget, metrics),
+        metrics=metrics,
         started_s=clock.monotonic_s(),
         wall_ms=wall_ms,
         sightings=sightings,

@@ -1,5 +1,7 @@
 """GET /api/features/{symbol}: the current indicator values of one lane, with how far they can be relied on."""
 
+from collections.abc import Iterable, Mapping, Sequence
+
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +14,19 @@ from api.params import names_of, symbol_of, timeframe_of, truth
 from api.times import iso
 from common.features import FeatureSet, FormingSet
 from common.sessions import is_open
+
+
+class FormingValues(Struct, frozen=True):
+    """The bar that is being built, and the values as if it closed now: None for what is not ready."""
+
+    open_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    ticks: int
+    values: dict[str, float | None]
 
 
 class FeaturesReply(Struct, frozen=True):
@@ -36,9 +51,11 @@ class FeaturesReply(Struct, frozen=True):
     volume_kind: str
     bars_seen: int
     ready: bool
-    values: dict[str, float]
+    values: dict[str, float | None]
+    """None for what is not ready."""
     not_ready: dict[str, str]
-    forming: FormingSet | None
+    """Name -> why."""
+    forming: FormingValues | None
     timestamp: str
     simulated: bool
 
@@ -52,6 +69,7 @@ async def get_features(request: Request) -> Response:
     found = await read_features(context, symbol, timeframe)
     if found is None:
         raise ApiError(404, "not_computed", f"no values of {symbol.name} {timeframe} were ever computed")
+    chosen = _chosen(found, names)
     wall_ms = context.wall_ms()
     pipeline = await context.state.read()
     state = pipeline.symbols[symbol.name]
@@ -74,20 +92,39 @@ async def get_features(request: Request) -> Response:
         volume_kind=found.volume_kind,
         bars_seen=found.bars_seen,
         ready=found.ready,
-        values=_chosen(found, names),
-        not_ready={name: why for name, why in found.not_ready.items() if names is None or name in names},
-        forming=found.forming if wants_forming else None,
+        values=_values(found.values, found.not_ready, chosen),
+        not_ready={name: found.not_ready[name] for name in chosen if name in found.not_ready},
+        forming=_forming(found.forming, found.not_ready, chosen) if wants_forming else None,
         timestamp=iso(wall_ms),
         simulated=context.settings.simulated,
     )
     return json_response(reply)
 
 
-def _chosen(found: FeatureSet, names: tuple[str, ...] | None) -> dict[str, float]:
+def _chosen(found: FeatureSet, names: Sequence[str] | None) -> Sequence[str]:
+    """Return the names to show: all if none are given. ApiError 422 names those that are not known."""
+    known = found.values | found.not_ready
     if names is None:
-        return found.values
-    known = found.values.keys() | found.not_ready.keys()
+        return tuple(known)
     unknown = [name for name in names if name not in known]
     if unknown:
         raise invalid("names holds an unknown name", "some of " + ", ".join(sorted(known)), ", ".join(unknown))
-    return {name: found.values[name] for name in names if name in found.values}
+    return names
+
+
+def _values(
+    values: Mapping[str, float], not_ready: Mapping[str, str], names: Iterable[str]
+) -> dict[str, float | None]:
+    """Return a value for each name. What has not converged is None: its number is not to be relied on."""
+    return {name: None if name in not_ready else values.get(name) for name in names}
+
+
+def _forming(
+    forming: FormingSet | None, not_ready: Mapping[str, str], names: Iterable[str]
+) -> FormingValues | None:
+    if forming is None:
+        return None
+    return FormingValues(
+        forming.open_ms, forming.open, forming.high, forming.low, forming.close, forming.volume, forming.ticks,
+        _values(forming.values, not_ready, names),
+    )  # fmt: skip

@@ -9,6 +9,8 @@ from common.metrics import Histogram, Sample, Snapshot
 from common.sources import SourceReport
 
 RATE_OVER_MS = 60_000
+RATE_KNOWN_MS = 5_000  # without a reading for so long, the rate is not known
+DATA_POINTS = "md_data_points_total"
 
 Figures = dict[str, float | None]
 
@@ -66,20 +68,25 @@ class Rate:
         while self._seen and at_ms - self._seen[0][0] > RATE_OVER_MS:
             self._seen.popleft()
 
-    @property
-    def per_second(self) -> float | None:
-        """None until there are two readings."""
-        if len(self._seen) < 2 or self._seen[-1][0] <= self._seen[0][0]:
+    def per_second(self, now_ms: int) -> float | None:
+        """None until there are two readings, and when none came lately."""
+        if len(self._seen) < 2 or self._seen[-1][0] <= self._seen[0][0] or now_ms - self._seen[-1][0] > RATE_KNOWN_MS:
             return None
         (first_ms, first), (last_ms, last) = self._seen[0], self._seen[-1]
         return round((last - first) * 1000 / (last_ms - first_ms), 3)
 
 
-# Name in /metrics/json -> histogram; given in milliseconds because the name says latency or time.
+# Operators' name -> the stage that counts it, and the metric.
+_NAMED_COUNTERS = {
+    "data_points_collected": ("collector", DATA_POINTS),
+    "features_computed": ("features", "md_features_total"),
+    "signals_generated": ("features", "md_signals_total"),
+}
+# The same for histograms; given in milliseconds because the name says latency or time.
 _NAMED_HISTOGRAMS = {
-    "collection_cycle_latency": "md_cycle_seconds",
-    "signal_generation_latency": "md_signal_seconds",
-    "feature_computation_time": "md_feature_seconds",
+    "collection_cycle_latency": ("collector", "md_cycle_seconds"),
+    "signal_generation_latency": ("features", "md_signal_seconds"),
+    "feature_computation_time": ("features", "md_feature_seconds"),
 }
 
 
@@ -88,23 +95,26 @@ def metrics_json(
 ) -> dict[str, dict[str, object]]:
     """Return `counters`, `gauges` and `histograms` of /metrics/json: the named figures, then every series as it is."""
     snapshots = [pulse.metrics for pulse in pulses]
-    counters: dict[str, object] = {"data_points_collected": counted(pulses, "collector", "md_data_points_total")}
+    counters: dict[str, object] = {name: counted(pulses, *where) for name, where in _NAMED_COUNTERS.items()}
     for name, report in reports.items():
-        if report is not None:
-            counters[f"api_calls_{name}"] = report.total_calls
-            counters[f"api_calls_{name}_success"] = report.success_calls
-            counters[f"api_calls_{name}_failure"] = report.failed_calls
+        counters[f"api_calls_{name}"] = report and report.total_calls
+        counters[f"api_calls_{name}_success"] = report and report.success_calls
+        counters[f"api_calls_{name}_failure"] = report and report.failed_calls
     gauges: dict[str, object] = {"cache_hit_rate": cache_hit_rate(snapshots)}
     gauges |= {f"data_freshness_{name}": age for name, age in freshness_s.items()}
-    histograms: dict[str, object] = {
-        name: merged([h for s in snapshots for h in s.histograms if h.name == source], 1000)
-        for name, source in _NAMED_HISTOGRAMS.items()
-    }
+    histograms: dict[str, object] = {name: _timed(pulses, *where) for name, where in _NAMED_HISTOGRAMS.items()}
     for pulse in pulses:
         counters |= {_series(pulse, sample): sample.value for sample in pulse.metrics.counters}
         gauges |= {_series(pulse, sample): sample.value for sample in pulse.metrics.gauges}
         histograms |= {_series(pulse, h): merged([h], 1) for h in pulse.metrics.histograms}
     return {"counters": counters, "gauges": gauges, "histograms": histograms}
+
+
+def _timed(pulses: Iterable[Pulse], stage: str, name: str) -> Figures:
+    """Return one summary of a stage's histogram, in milliseconds. A count of None: the stage was never seen."""
+    own = [pulse.metrics for pulse in pulses if pulse.stage == stage]
+    summary = merged([h for snapshot in own for h in snapshot.histograms if h.name == name], 1000)
+    return summary if own else summary | {"count": None}
 
 
 def merged(histograms: Sequence[Histogram], factor: float) -> Figures:

@@ -77,7 +77,7 @@ def report(context: Context, seen: Survey) -> dict[str, object]:
         "service": service(),
         "simulated": context.settings.simulated,
         "components": {name: component.view() for name, component in found.items()},
-        "performance": performance(pulses, context.rate.per_second),
+        "performance": performance(pulses, context.rate.per_second(seen.wall_ms)),
         "data_sources": sources,
     }
 
@@ -109,8 +109,8 @@ def _components(context: Context, seen: Survey, hit_rate: float | None) -> dict[
 
 def _own(context: Context) -> Component:
     more: dict[str, object] = {"open_positions": len(context.ledger.positions.opened())}
-    if not context.publisher.delivered:
-        return Component(parts.DEGRADED, "reports accepted earlier are not sent on yet: Redis was away", more)
+    if context.trouble:
+        return Component(parts.DEGRADED, context.trouble, more)
     return Component(parts.HEALTHY, "answers", more)
 
 

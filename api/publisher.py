@@ -3,6 +3,8 @@
 Readers tell reports by their id, so that the same one twice does no harm.
 """
 
+from collections.abc import Iterable, Mapping
+
 import structlog
 
 from api.journal import Report
@@ -10,50 +12,105 @@ from api.ledger import Ledger
 from api.redis_pool import RedisPool
 from common import keys
 from common.errors import Retryable
+from common.metrics import Metrics
 from common.redis_link import Command, Reply
 
 log = structlog.get_logger()
 
 BATCH = 200  # reports in one round trip
+STREAMS = (keys.EXECUTIONS, keys.EVENTS)
 
 
 class Publisher:
-    """Knows whether everything accepted has been sent since Redis was last away."""
+    """Knows whether everything accepted has been sent since Redis was last away, and which streams are full."""
 
-    def __init__(self, pool: RedisPool, ledger: Ledger, partitions: int) -> None:
+    def __init__(self, pool: RedisPool, ledger: Ledger, partitions: int, budget_entries: int, metrics: Metrics) -> None:
         self._pool = pool
         self._ledger = ledger
         self._partitions = range(partitions)
-        self._sent_at: tuple[int, tuple[Reply, ...]] | None = None  # losses and incarnations at the last full replay
+        self._budget_entries = budget_entries
+        self._metrics = metrics
+        self._replay: list[Report] = []  # what is left of the last replay
+        self._replayed_at: tuple[int, tuple[Reply, ...]] | None = None  # losses and incarnations when it began
+        self.held_back: tuple[str, ...] = ()
+        """Streams at their budget: what is for them waits in the journal."""
 
     @property
     def delivered(self) -> bool:
         """Whether the journal was replayed since the start and since the last break of a connection."""
-        return self._sent_at is not None and self._sent_at[0] == self._pool.losses
+        return not self._replay and self._replayed_at is not None and self._replayed_at[0] == self._pool.losses
+
+    @property
+    def trouble(self) -> str:
+        """Why reports are not sent on; empty if they are."""
+        if self.held_back:
+            return f"held back: {', '.join(self.held_back)} at the budget of {self._budget_entries}"
+        return "" if self.delivered else "reports accepted earlier are not sent on yet"
 
     async def publish(self) -> None:
-        """Send what is not sent; everything, if Redis may have lost some. RedisAway leaves it for the next call."""
+        """Send what is not sent; everything, if Redis may have lost some. RedisAway leaves it for the next call.
+
+        A stream at its budget gets nothing: its reports wait for a call that finds room.
+        """
         losses = self._pool.losses
-        incarnations = await self._incarnations()
-        waiting = self._ledger.unsent[:]
-        if self._sent_at == (losses, incarnations):
-            await self._send(waiting)
-        else:
-            everything = await self._ledger.every_report()  # those that wait are among them
-            await self._send(everything)
-            log.info("journal.replayed", reports=len(everything))
-            self._sent_at = (losses, incarnations)
-        del self._ledger.unsent[: len(waiting)]
+        incarnations, room = await self._look()
+        if self._replayed_at != (losses, incarnations):
+            waiting = len(self._ledger.unsent)
+            self._replay = await self._ledger.every_report()  # those that wait are among them
+            del self._ledger.unsent[:waiting]
+            self._replayed_at = (losses, incarnations)
+            log.info("journal.replay", reports=len(self._replay))
+        await self._send(self._replay, room)
+        await self._send(self._ledger.unsent, room)
+        self._note_full(room)
 
-    async def _incarnations(self) -> tuple[Reply, ...]:
-        return tuple(await self._pool.exchange([("GET", keys.incarnation(p)) for p in self._partitions]))
+    async def _look(self) -> tuple[tuple[Reply, ...], dict[str, int]]:
+        """Return each partition's incarnation, and how many entries each stream may still take."""
+        streams = [stream.key(p) for stream in STREAMS for p in self._partitions]
+        asked: list[Command] = [("GET", keys.incarnation(p)) for p in self._partitions]
+        replies = await self._pool.exchange([*asked, *(("XLEN", key) for key in streams)])
+        lengths = replies[len(asked) :]
+        room = {
+            key: self._budget_entries - (length if isinstance(length, int) else 0)
+            for key, length in zip(streams, lengths, strict=True)
+        }
+        return tuple(replies[: len(asked)]), room
 
-    async def _send(self, reports: list[Report]) -> None:
-        for at in range(0, len(reports), BATCH):
-            for reply in await self._pool.exchange([_xadd(report) for report in reports[at : at + BATCH]]):
+    async def _send(self, reports: list[Report], room: dict[str, int]) -> None:
+        """Send those reports that there is room for, oldest first, and take them out of the list."""
+        while batch := _fitting(reports, room):
+            for reply in await self._pool.exchange([_xadd(report) for report in batch]):
                 if isinstance(reply, Exception):
                     raise Retryable(f"{self._pool.where}: a report was refused: {reply}") from reply
+            sent = {report.id for report in batch}
+            reports[:] = [report for report in reports if report.id not in sent]
+            for report in batch:
+                room[_key(report)] -= 1
+
+    def _note_full(self, room: dict[str, int]) -> None:
+        full = [s.name for s in STREAMS if any(room[s.key(p)] <= 0 for p in self._partitions)]
+        for stream in STREAMS:
+            self._metrics.gauge("md_stream_over_budget", float(stream.name in full), stream=stream.name)
+        if full and not self.held_back:
+            log.warning("publisher.held_back", streams=full, budget=self._budget_entries)
+        self.held_back = tuple(full)
+
+
+def _fitting(reports: Iterable[Report], room: Mapping[str, int]) -> list[Report]:
+    """Return the next batch: of each stream, at most as many as there is room for."""
+    left, batch = dict(room), list[Report]()
+    for report in reports:
+        if left[_key(report)] > 0:
+            left[_key(report)] -= 1
+            batch.append(report)
+            if len(batch) == BATCH:
+                break
+    return batch
+
+
+def _key(report: Report) -> str:
+    return keys.BY_NAME[report.stream].key(report.partition)
 
 
 def _xadd(report: Report) -> Command:
-    return ("XADD", keys.BY_NAME[report.stream].key(report.partition), "*", keys.FIELD, report.message)
+    return ("XADD", _key(report), "*", keys.FIELD, report.message)

@@ -4,7 +4,8 @@ Thinner than redis-py's client and pool, which take longer for their own bookkee
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Protocol, cast
 
 from redis.asyncio import Connection as RedisConnection
@@ -64,6 +65,19 @@ class RedisPool:
             if isinstance(reply, ResponseError) and _is_not_now(reply):
                 raise RedisAway(f"{self.where}: {reply}")
         return replies
+
+    @asynccontextmanager
+    async def lent(self) -> AsyncIterator[None]:
+        """Keep room for one connection that is made elsewhere, so that both together are never more than `size`."""
+        async with self._slots:
+            if self._idle:
+                await self._idle.pop().disconnect()
+            yield
+
+    @property
+    def idle(self) -> int:
+        """How many connections are open and not in use."""
+        return len(self._idle)
 
     async def close(self) -> None:
         """Close the idle connections."""

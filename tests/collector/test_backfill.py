@@ -6,18 +6,20 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from collector.backfill import Backfill
 from collector.publish import Publisher
-from collector.right_of_way import RightOfWay
+from collector.right_of_way import YIELD_S, RightOfWay
 from collector.source import Source
 from collector.times import StreamTime
+from collector.vendors.base import HistoryReading, Reply, Request, Verdict
 from common import keys
 from common.clock import monotonic_s
 from common.keys import BACKFILL, FIELD, RAW
-from common.messages import BackfillRequest, RawBars, decode, encode
+from common.messages import BackfillRequest, RawBars, Timeframe, decode, encode
 from common.redis_link import Link
 from tests.collector.kit import (
     T0,
@@ -181,6 +183,66 @@ async def test_a_request_in_hand_at_a_crash_is_served_by_the_next_life(rig: Rig,
         await again.until(again.answers)
     assert [(m.request_id, len(m.bars)) for m in rig.answers()] == [("r1", 3)]
     assert rig.pending() == 0
+
+
+async def test_an_answer_cut_off_by_a_crash_goes_on_where_it_was_committed(rig: Rig, tmp_path: Path) -> None:
+    rig.a.behave = ok({"bars": bars(-1_201, 1_201)})
+    rig.ask()
+    await rig.until(rig.answers)  # cancelled between two pieces
+    assert not rig.complete()
+    async with make(rig.link, tmp_path) as again:
+        again.a.behave = rig.a.behave
+        await again.until(again.complete)
+        assert again.a.heard[0].query["from"] == str(T0 - 701 * MINUTE_MS), "what is committed is not asked for again"
+    assert [bar.open_ms for m in rig.answers() for bar in m.bars] == [open_ms for open_ms, _ in bars(-1_201, 1_201)]
+    assert rig.pending() == 0
+    assert rig.link.call("HLEN", keys.state(0, "collector")) == 0, "nothing is left of it"
+
+
+async def test_bars_outside_of_what_was_asked_are_left_out(rig: Rig) -> None:
+    rig.a.behave = ok({"bars": bars(-5, 10)})
+    rig.ask(from_ms=T0 - 3 * MINUTE_MS)
+    await rig.until(rig.answers)
+    assert [bar.open_ms for bar in rig.answers()[0].bars] == [T0 + n * MINUTE_MS for n in (-3, -2, -1)]
+
+
+async def test_nothing_is_asked_nor_written_while_a_stream_is_at_its_budget(rig: Rig) -> None:
+    rig.a.behave = ok({"bars": bars(-3, 3)})
+    rig.way.held_back = ("raw",)
+    rig.ask()
+    await rig.until(rig.pending)  # it is read, and waits
+    assert (rig.a.heard, rig.answers()) == ([], [])
+    rig.way.held_back = ()
+    await rig.until(rig.answers)
+
+
+async def test_a_cycle_in_progress_goes_first_but_not_for_ever(rig: Rig) -> None:
+    rig.a.behave = ok({"bars": bars(-3, 3)})
+    rig.ask()
+    with rig.way.cycle():
+        started_s = monotonic_s()
+        await rig.until(rig.answers)
+        assert monotonic_s() - started_s >= YIELD_S
+    rig.ask(id="r2")
+    started_s = monotonic_s()
+    await rig.until(lambda: len(rig.answers()) == 2)
+    assert monotonic_s() - started_s < YIELD_S
+
+
+async def test_the_loop_goes_on_while_a_large_reply_is_read(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop_ran = Event()
+
+    def read_history(vendor: PlainVendor, request: Request, timeframe: Timeframe, reply: Reply) -> HistoryReading:
+        loop.call_soon_threadsafe(loop_ran.set)
+        ran = loop_ran.wait(2)
+        return HistoryReading(Verdict.NO_DATA, detail="the loop ran" if ran else "the loop stood still")
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(PlainVendor, "read_history", read_history)
+    rig.a.behave = rig.b.behave = ok({})
+    rig.ask()
+    await rig.until(rig.answers)
+    assert rig.answers()[0].detail == "a: the loop ran; b: the loop ran"
 
 
 async def test_poison_is_buried_and_the_rest_flows(rig: Rig) -> None:

@@ -52,7 +52,8 @@ async def test_without_any_source_a_symbol_is_withheld_and_comes_back_by_itself(
 async def test_a_closed_market_is_closed_and_nobody_is_asked(rig: Rig) -> None:
     saturday = T0 + 5 * 86_400_000
     await rig.cycles.run(Tick(1, saturday, stepped=True))
-    assert rig.status("EURUSD").status == "closed"
+    closed = SymbolStatus("closed", "", "fx_spot", "session fx is closed; opens 2025-11-30T22:00Z", saturday)
+    assert rig.status("EURUSD") == closed, "Sunday 17:00 in New York"
     assert rig.a.heard == rig.b.heard == []
     assert isinstance(rig.raw()[-1], Clock)
 

@@ -140,7 +140,7 @@ async def test_a_stream_at_its_budget_holds_the_collector_back_until_there_is_ro
     server.behave = counting(server)
     monkeypatch.setenv("STREAM_BUDGET", "10")
     async with running(server, redis_server, tmp_path) as collector:
-        await until(lambda: collector._held_back == ["raw"])
+        await until(lambda: collector._way.held_back == ("raw",))
         count = len(messages(redis_server))
         await asyncio.sleep(0.3)
         assert len(messages(redis_server)) == count

@@ -19,12 +19,8 @@ async def api_over(settings: Settings) -> AsyncIterator[tuple[httpx.AsyncClient,
     history.close()
     client = redis.Redis(host=settings.redis_host, port=settings.redis_port, protocol=2)
     world = World(client, settings)
-    failures: list[BaseException] = []
-    async with serving(world) as (http, _):
-        try:
+    try:
+        async with serving(world) as (http, _):
             yield http, world
-        except BaseException as e:  # noqa: BLE001  # not through the api's lifespan: it would take that for its own end
-            failures.append(e)
-    client.close()
-    for failure in failures:
-        raise failure
+    finally:
+        client.close()
