@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api import background, bars, dashboard, features, health, listing, posts, signals
+from api import background, bars, dashboard, features, health, report_routes, signals, sources, symbols
 from api.context import Context
 from api.errors import ApiError, ascii_response, json_response
 from api.guard import Guard
@@ -40,12 +40,12 @@ def routes() -> list[Route]:
         Route("/api/signals", signals.get_signals, methods=["GET"]),
         Route("/api/bars/{symbol}", bars.get_bars, methods=["GET"]),
         Route("/api/features/{symbol}", features.get_features, methods=["GET"]),
-        Route("/api/sources", listing.get_sources, methods=["GET"]),
-        Route("/api/symbols", listing.get_symbols, methods=["GET"]),
-        Route("/api/positions", listing.get_positions, methods=["GET"]),
-        Route("/api/executions", posts.post_execution, methods=["POST"]),
-        Route("/api/executions/close", posts.post_close, methods=["POST"]),
-        Route("/api/events", posts.post_event, methods=["POST"]),
+        Route("/api/sources", sources.get_sources, methods=["GET"]),
+        Route("/api/symbols", symbols.get_symbols, methods=["GET"]),
+        Route("/api/positions", report_routes.get_positions, methods=["GET"]),
+        Route("/api/executions", report_routes.post_execution, methods=["POST"]),
+        Route("/api/executions/close", report_routes.post_close, methods=["POST"]),
+        Route("/api/events", report_routes.post_event, methods=["POST"]),
     ]
 
 

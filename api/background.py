@@ -7,9 +7,9 @@ from functools import partial
 import structlog
 
 from api.context import STAGE, Context
-from api.figures import DATA_POINTS, counted
+from api.operator_metrics import DATA_POINTS, counted
+from api.position_watch import Watch
 from api.publisher import STREAMS
-from api.watch import Watch
 from common.clock import monotonic_s
 from common.errors import PipelineError, Retryable
 from common.heartbeat import Heartbeat
@@ -71,7 +71,7 @@ class _Beat:
         trouble = context.trouble
         if self._heartbeat.beat(context.wall_ms(), "degraded" if trouble else "ok", trouble):
             await context.pool.exchange(self._waiting)
-        context.rate.note(context.wall_ms(), counted(await context.board.pulses(), "collector", DATA_POINTS))
+        context.rate.note(context.wall_ms(), counted(await context.self_reports.pulses(), "collector", DATA_POINTS))
 
     def _keep(self, key: str, value: bytes) -> None:
         self._waiting.append(("SET", key, value))

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api.context import Context, context_of
 from api.errors import away, json_response
-from api.judgement import data_age_ms
+from api.freshness import data_age_ms
 from api.params import symbol_of, timeframe_of, truth, whole
 from api.times import iso
 from common import keys

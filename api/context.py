@@ -6,13 +6,13 @@ from typing import cast
 
 from starlette.requests import Request
 
-from api.board import LOOK_AROUND_S, Board
-from api.figures import Rate
 from api.journal import Journal
 from api.ledger import Ledger
+from api.operator_metrics import Rate
+from api.pipeline_state import Decoder, StateReader
 from api.publisher import Publisher
 from api.redis_pool import RedisPool, open_pool
-from api.state import Decoder, StateReader
+from api.self_reports import LOOK_AROUND_S, SelfReports
 from common import clock
 from common.history import History
 from common.metrics import Metrics
@@ -46,7 +46,7 @@ class Context:
     pool: RedisPool
     state: StateReader
     decoder: Decoder
-    board: Board
+    self_reports: SelfReports
     history: History
     journal: Journal
     ledger: Ledger
@@ -93,7 +93,7 @@ def make_context(
         pool=pool,
         state=StateReader(pool, settings, table),
         decoder=Decoder(),
-        board=Board(pool, table, look_around_s),
+        self_reports=SelfReports(pool, table, look_around_s),
         history=History(settings.database_path),
         journal=journal,
         ledger=ledger,

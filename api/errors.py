@@ -11,18 +11,24 @@ FOUND_LENGTH = 100  # enough to recognise one's own input, too little to amplify
 class ApiError(Exception):
     """An answer that is not 200. `expected` and `found` name the two sides of a refused input."""
 
-    def __init__(self, status: int, code: str, message: str, expected: str = "", found: str = "") -> None:
+    def __init__(
+        self, status: int, code: str, message: str, expected: str = "", found: str = "", retry_in_s: int | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.expected = expected
         self.found = found[:FOUND_LENGTH]
+        self.retry_in_s = retry_in_s
 
     def response(self) -> Response:
         """Return the reply."""
         body = {"code": self.code, "message": self.message, "expected": self.expected, "found": self.found}
-        return json_response({"error": body}, self.status)
+        response = json_response({"error": body}, self.status)
+        if self.retry_in_s is not None:
+            response.headers["retry-after"] = str(self.retry_in_s)
+        return response
 
 
 def invalid(message: str, expected: str, found: str) -> ApiError:

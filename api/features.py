@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.bars import read_features
 from api.context import context_of
 from api.errors import ApiError, invalid, json_response
-from api.judgement import data_age_ms, engine_current, engine_lag_ms
+from api.freshness import data_age_ms, engine_current, engine_lag_ms
 from api.params import names_of, symbol_of, timeframe_of, truth
 from api.times import iso
 from common.features import FeatureSet, FormingSet
@@ -112,16 +112,12 @@ def _chosen(found: FeatureSet, names: Sequence[str] | None) -> Sequence[str]:
     return names
 
 
-def _values(
-    values: Mapping[str, float], not_ready: Mapping[str, str], names: Iterable[str]
-) -> dict[str, float | None]:
+def _values(values: Mapping[str, float], not_ready: Mapping[str, str], names: Iterable[str]) -> dict[str, float | None]:
     """Return a value for each name. What has not converged is None: its number is not to be relied on."""
     return {name: None if name in not_ready else values.get(name) for name in names}
 
 
-def _forming(
-    forming: FormingSet | None, not_ready: Mapping[str, str], names: Iterable[str]
-) -> FormingValues | None:
+def _forming(forming: FormingSet | None, not_ready: Mapping[str, str], names: Iterable[str]) -> FormingValues | None:
     if forming is None:
         return None
     return FormingValues(

@@ -5,13 +5,13 @@ from importlib.metadata import PackageNotFoundError, version
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import components as parts
-from api.components import Component
+from api import health_components as parts
 from api.context import STAGE, Context, context_of
 from api.errors import json_response
-from api.figures import cache_hit_rate, metrics_json, performance
+from api.health_components import Component
+from api.health_survey import Survey, survey
+from api.operator_metrics import cache_hit_rate, metrics_json, performance
 from api.prometheus import CONTENT_TYPE, exposition
-from api.survey import Survey, survey
 from api.times import iso
 from common.heartbeat import Pulse
 

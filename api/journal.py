@@ -28,6 +28,11 @@ ON CONFLICT (id) DO NOTHING
 """
 
 
+_COUNT = """
+SELECT stream, COUNT(*), SUM(LENGTH(message) + LENGTH(context)), MIN(wall_ms) FROM reports GROUP BY stream
+"""
+
+
 @dataclass(frozen=True)
 class Report:
     """One accepted report: the message for its stream, and what the api knew when it came."""
@@ -39,6 +44,15 @@ class Report:
     message: bytes
     context: bytes
     """JSON of this module's caller; empty where there is nothing to add."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How much the journal holds for one stream. bytes: of messages and contexts."""
+
+    reports: int = 0
+    bytes: int = 0
+    oldest_wall_ms: int | None = None
 
 
 class Journal:
@@ -53,13 +67,34 @@ class Journal:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute(_SCHEMA)
+            self._kept = self._count()
         except (sqlite3.Error, OSError) as e:
             raise Fatal(f"STATE_DIR: the journal {self.path} can't be opened: {e}") from e
 
     def add(self, report: Report) -> bool:
         """Store a report and return True, or False if its id is known. It is on the disk when this returns."""
         row = (report.id, report.wall_ms, report.stream, report.partition, report.message, report.context)
-        return self._changed(_ADD, row)
+        with self._lock:
+            added = self._execute(_ADD, row) > 0
+            if added:
+                kept = self._kept.get(report.stream, Kept())
+                size, oldest_ms = len(report.message) + len(report.context), kept.oldest_wall_ms
+                oldest_ms = report.wall_ms if oldest_ms is None else min(oldest_ms, report.wall_ms)
+                self._kept[report.stream] = Kept(kept.reports + 1, kept.bytes + size, oldest_ms)
+        return added
+
+    def knows(self, identity: str) -> bool:
+        """Tell whether a report with this id is kept."""
+        try:
+            with self._lock:
+                found = self._connection.execute("SELECT 1 FROM reports WHERE id = ?", (identity,)).fetchone()
+        except sqlite3.Error as e:
+            raise Retryable(f"{self.path}: {e}") from e
+        return found is not None
+
+    def kept(self, stream: str) -> Kept:
+        """Return how much is kept for a stream. It doesn't ask the disk."""
+        return self._kept.get(stream, Kept())
 
     def all(self) -> list[Report]:
         """Return every report that is kept, in the order in which they came."""
@@ -72,16 +107,21 @@ class Journal:
 
     def forget(self, now_wall_ms: int) -> None:
         """Delete what is older than any position can be."""
-        self._changed("DELETE FROM reports WHERE wall_ms < ?", (now_wall_ms - KEEP_MS,))
+        with self._lock:
+            if self._execute("DELETE FROM reports WHERE wall_ms < ?", (now_wall_ms - KEEP_MS,)):
+                self._kept = self._count()
 
     def close(self) -> None:
         """Close the file. Not while another thread is in it: SQLite doesn't survive that."""
         with self._lock:
             self._connection.close()
 
-    def _changed(self, statement: str, values: tuple[object, ...]) -> bool:
+    def _count(self) -> dict[str, Kept]:
+        return {stream: Kept(*counted) for stream, *counted in self._connection.execute(_COUNT)}
+
+    def _execute(self, statement: str, values: tuple[object, ...]) -> int:
+        """Execute under the lock, and return how many rows changed."""
         try:
-            with self._lock:
-                return self._connection.execute(statement, values).rowcount > 0
+            return self._connection.execute(statement, values).rowcount
         except sqlite3.Error as e:
             raise Retryable(f"{self.path}: {e}") from e

@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from api import reports
 from api.errors import ApiError, away
-from api.journal import KEEP_MS, Journal, Report
+from api.journal import KEEP_MS, Journal, Kept, Report
 from api.params import find_symbol
-from api.plain import plain
+from api.plain_text import plain
 from api.positions import Closing, Outcome, Position, Positions
 from common import keys
 from common.errors import Retryable
@@ -24,6 +24,15 @@ PRESUMED = "position_presumed_closed"
 EQUITY = "equity_observed"
 OWN_REPORTS = ("presumed:", "equity:")  # ids of what the api itself reports
 SAME_EVENT_MS = 60_000  # an equal event within this is the same one, sent again; its client tries three times in 15 s
+
+
+# What clients may make the journal grow by, for each stream by itself: events that run away leave room for fills. The
+# first client sends a few reports a second at its busiest; this is twenty, for a whole minute.
+NEW_PER_MINUTE = 1_200
+# 48 hours of a fill every 3.5 s, at 1.3 KB each (a fill takes 0.4 KB). All of it is in memory during a replay.
+KEPT_REPORTS = 50_000
+KEPT_BYTES = 64 * 1024 * 1024
+MINUTE_MS = 60_000
 
 
 class FillContext(Struct, frozen=True):
@@ -67,6 +76,7 @@ class Ledger:
         self.arrived.set()
         self._served: dict[tuple[str, str], Signal] = {}
         self._events: dict[str, tuple[int, str]] = {}  # fingerprint -> when, id
+        self._arrivals: dict[str, tuple[int, int]] = {}  # stream -> minute of real time, new reports in it
 
     def restore(self) -> int | None:
         """Take up what the journal holds; return when a client last reported, in real time, None if none ever did."""
@@ -95,7 +105,7 @@ class Ledger:
             name, signal.take_profit_2 if signal and matched else fill.target, signal.id if signal and matched else ""
         )
         message = Execution(f"open:{fill.trade_id}", fill.trade_id, name, stream_ms, body)
-        return await self._accept(message, wall_ms, self._partition(name), msgspec.json.encode(context))
+        return await self._accept_new(message, wall_ms, self._partition(name), msgspec.json.encode(context))
 
     async def close(self, body: reports.Body, stream_ms: int, wall_ms: int) -> Receipt:
         """Accept a close. ApiError 422 or 503."""
@@ -103,7 +113,7 @@ class Ledger:
         position = self.positions.get(close.trade_id)
         name = position.symbol if position else ""
         message = Execution(f"close:{close.trade_id}", close.trade_id, name, stream_ms, body)
-        return await self._accept(message, wall_ms, self._partition(name))
+        return await self._accept_new(message, wall_ms, self._partition(name))
 
     async def event(self, body: reports.Body, stream_ms: int, wall_ms: int) -> Receipt:
         """Accept another report. An equal one within a minute is the same. ApiError 422 or 503."""
@@ -111,7 +121,7 @@ class Ledger:
         at_ms, identity = self._events.get(fingerprint, (0, ""))
         if not identity or not 0 <= wall_ms - at_ms < SAME_EVENT_MS:
             identity = f"event:{fingerprint}:{wall_ms}"
-        receipt = await self._accept(ClientEvent(identity, name, stream_ms, body), wall_ms, 0)
+        receipt = await self._accept_new(ClientEvent(identity, name, stream_ms, body), wall_ms, 0)
         self._events[fingerprint] = (wall_ms if not receipt.duplicate else at_ms, identity)
         return receipt
 
@@ -139,17 +149,59 @@ class Ledger:
         self.positions.forget(wall_ms - KEEP_MS)
         self._events = {f: seen for f, seen in self._events.items() if wall_ms - seen[0] < SAME_EVENT_MS}
 
+    def full_streams(self) -> list[str]:
+        """Return the streams for which the journal takes nothing new from clients."""
+        return [stream.name for stream in (keys.EXECUTIONS, keys.EVENTS) if _full(self._journal.kept(stream.name))]
+
+    async def _accept_new(
+        self, message: Execution | ClientEvent, wall_ms: int, partition: int, context: bytes = b""
+    ) -> Receipt:
+        """Accept what a client sent, within the limits. What is known is never refused. ApiError 429 or 503."""
+        stream, minute = _stream(message), wall_ms // MINUTE_MS
+        refusal = self._refusal(stream, wall_ms)
+        if refusal is not None and not await self._known(message.id):
+            raise refusal
+        receipt = await self._accept(message, wall_ms, partition, context)
+        if not receipt.duplicate:
+            self._arrivals[stream] = (minute, self._arrived_in(stream, minute) + 1)
+        return receipt
+
+    def _refusal(self, stream: str, wall_ms: int) -> ApiError | None:
+        """Return why a new report can't be taken now, if it can't."""
+        kept, minute = self._journal.kept(stream), wall_ms // MINUTE_MS
+        if _full(kept):
+            expires_ms = (wall_ms if kept.oldest_wall_ms is None else kept.oldest_wall_ms) + KEEP_MS
+            expected = f"at most {KEPT_REPORTS} {stream} or {KEPT_BYTES} bytes of them in {KEEP_MS // 3_600_000} h"
+            found = f"{kept.reports} reports, {kept.bytes} bytes"
+            retry_in_s = max(1, -(-(expires_ms - wall_ms) // 1000))
+            return ApiError(429, "journal_full", "the journal is full", expected, found, retry_in_s)
+        arrived = self._arrived_in(stream, minute)
+        if arrived >= NEW_PER_MINUTE:
+            retry_in_s = -(-((minute + 1) * MINUTE_MS - wall_ms) // 1000)
+            expected = f"at most {NEW_PER_MINUTE} new {stream} a minute"
+            return ApiError(429, "too_many_reports", "too many new reports", expected, str(arrived), retry_in_s)
+        return None
+
+    def _arrived_in(self, stream: str, minute: int) -> int:
+        at, count = self._arrivals.get(stream, (minute, 0))
+        return count if at == minute else 0
+
+    async def _known(self, identity: str) -> bool:
+        try:
+            return await asyncio.to_thread(self._journal.knows, identity)
+        except Retryable as e:
+            raise _journal_away() from e
+
     async def _accept(
         self, message: Execution | ClientEvent, wall_ms: int, partition: int, context: bytes = b""
     ) -> Receipt:
-        stream = keys.EXECUTIONS if isinstance(message, Execution) else keys.EVENTS
-        report = Report(message.id, wall_ms, stream.name, partition, encode(message), context)
+        report = Report(message.id, wall_ms, _stream(message), partition, encode(message), context)
         try:
             # Not cancelled with its request: what reached the disk must reach the memory too.
             added = await asyncio.shield(asyncio.ensure_future(self._store(report)))
         except Retryable as e:
             log.exception("journal.away")
-            raise away("journal_away", "the report could not be kept; send it again") from e
+            raise _journal_away() from e
         trade_id = message.trade_id if isinstance(message, Execution) else ""
         return Receipt(message.id, not added, self.positions.get(trade_id))
 
@@ -170,11 +222,25 @@ class Ledger:
                 fill.position(context.symbol, message.received_ms, report.wall_ms, context.target, context.signal_id)
             )
         elif isinstance(message, Execution):
-            self.positions.close(message.trade_id, reports.close_of(message.body).closing(message.received_ms))
+            closing = reports.close_of(message.body).closing(message.received_ms)
+            self.positions.close(message.trade_id, closing, report.wall_ms)
         elif isinstance(message, ClientEvent) and message.event == PRESUMED and message.id.startswith("presumed:"):
             end = msgspec.convert(message.body, PresumedEnd)
-            self.positions.close(end.trade_id, Closing(message.received_ms, end.outcome, end.price))
+            closing = Closing(message.received_ms, end.outcome, end.price)
+            self.positions.close(end.trade_id, closing, report.wall_ms)
 
     def _partition(self, name: str) -> int:
         symbol = self._table.symbols.get(name)
         return symbol.partition(self._partitions) if symbol else keys.partition_of(name, self._partitions)
+
+
+def _stream(message: Execution | ClientEvent) -> str:
+    return (keys.EXECUTIONS if isinstance(message, Execution) else keys.EVENTS).name
+
+
+def _full(kept: Kept) -> bool:
+    return kept.reports >= KEPT_REPORTS or kept.bytes >= KEPT_BYTES
+
+
+def _journal_away() -> ApiError:
+    return away("journal_away", "the report could not be kept; send it again")

@@ -57,20 +57,20 @@ class Positions:
 
     def __init__(self) -> None:
         self._by_id: dict[str, Position] = {}
-        self._early: dict[str, Closing] = {}  # closes that came before their fill
+        self._early: dict[str, tuple[int, Closing]] = {}  # closes that came before their fill, and when
 
     def add(self, position: Position) -> None:
         """Remember a fill; a second one of the same trade is ignored."""
         if position.trade_id in self._by_id:
             return
-        early = self._early.pop(position.trade_id, None)
+        _, early = self._early.pop(position.trade_id, (0, None))
         self._by_id[position.trade_id] = position if early is None else replace(position, closing=early)
 
-    def close(self, trade_id: str, closing: Closing) -> bool:
+    def close(self, trade_id: str, closing: Closing, reported_wall_ms: int) -> bool:
         """End a position and return whether it was known. A reported end replaces a presumed one, never the reverse."""
         position = self._by_id.get(trade_id)
         if position is None:
-            self._early[trade_id] = closing
+            self._early[trade_id] = (reported_wall_ms, closing)
             return False
         if position.closing is None or (position.closing.presumed and not closing.presumed):
             self._by_id[trade_id] = replace(position, closing=closing)
@@ -104,10 +104,11 @@ class Positions:
         return tuple(p for p in self._by_id.values() if p.closing is None)
 
     def forget(self, reported_before_wall_ms: int) -> None:
-        """Drop closed positions that were reported before a moment of real time."""
+        """Drop closed positions, and closes without a fill, that were reported before a moment of real time."""
         for position in self.every():
             if position.closing is not None and position.reported_wall_ms < reported_before_wall_ms:
                 del self._by_id[position.trade_id]
+        self._early = {id_: early for id_, early in self._early.items() if early[0] >= reported_before_wall_ms}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 Readers tell reports by their id, so that the same one twice does no harm.
 """
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Iterable
 
 import structlog
 
@@ -30,6 +31,7 @@ class Publisher:
         self._partitions = range(partitions)
         self._budget_entries = budget_entries
         self._metrics = metrics
+        self._one_at_a_time = asyncio.Lock()
         self._replay: list[Report] = []  # what is left of the last replay
         self._replayed_at: tuple[int, tuple[Reply, ...]] | None = None  # losses and incarnations when it began
         self.held_back: tuple[str, ...] = ()
@@ -52,17 +54,17 @@ class Publisher:
 
         A stream at its budget gets nothing: its reports wait for a call that finds room.
         """
-        losses = self._pool.losses
-        incarnations, room = await self._look()
-        if self._replayed_at != (losses, incarnations):
-            waiting = len(self._ledger.unsent)
-            self._replay = await self._ledger.every_report()  # those that wait are among them
-            del self._ledger.unsent[:waiting]
-            self._replayed_at = (losses, incarnations)
-            log.info("journal.replay", reports=len(self._replay))
-        await self._send(self._replay, room)
-        await self._send(self._ledger.unsent, room)
-        self._note_full(room)
+        async with self._one_at_a_time:
+            losses = self._pool.losses
+            incarnations, room = await self._look()
+            if self._replayed_at != (losses, incarnations):
+                self._replay = await self._ledger.every_report()
+                _remove(self._replay, self._ledger.unsent)
+                self._replayed_at = (losses, incarnations)
+                log.info("journal.replayed", reports=len(self._replay))
+            await self._send(self._replay, room)
+            await self._send(self._ledger.unsent, room)
+            self._note_full(room)
 
     async def _look(self) -> tuple[tuple[Reply, ...], dict[str, int]]:
         """Return each partition's incarnation, and how many entries each stream may still take."""
@@ -78,14 +80,16 @@ class Publisher:
 
     async def _send(self, reports: list[Report], room: dict[str, int]) -> None:
         """Send those reports that there is room for, oldest first, and take them out of the list."""
-        while batch := _fitting(reports, room):
-            for reply in await self._pool.exchange([_xadd(report) for report in batch]):
-                if isinstance(reply, Exception):
-                    raise Retryable(f"{self._pool.where}: a report was refused: {reply}") from reply
-            sent = {report.id for report in batch}
-            reports[:] = [report for report in reports if report.id not in sent]
-            for report in batch:
-                room[_key(report)] -= 1
+        fitting, sent = _fitting(reports, room), list[Report]()
+        try:
+            for at in range(0, len(fitting), BATCH):
+                batch = fitting[at : at + BATCH]
+                for reply in await self._pool.exchange([_xadd(report) for report in batch]):
+                    if isinstance(reply, Exception):
+                        raise Retryable(f"{self._pool.where}: a report was refused: {reply}") from reply
+                sent += batch
+        finally:
+            _remove(sent, reports)
 
     def _note_full(self, room: dict[str, int]) -> None:
         full = [s.name for s in STREAMS if any(room[s.key(p)] <= 0 for p in self._partitions)]
@@ -96,16 +100,19 @@ class Publisher:
         self.held_back = tuple(full)
 
 
-def _fitting(reports: Iterable[Report], room: Mapping[str, int]) -> list[Report]:
-    """Return the next batch: of each stream, at most as many as there is room for."""
-    left, batch = dict(room), list[Report]()
+def _fitting(reports: Iterable[Report], room: dict[str, int]) -> list[Report]:
+    """Return of each stream as many as there is room for, and take that room."""
+    fitting = []
     for report in reports:
-        if left[_key(report)] > 0:
-            left[_key(report)] -= 1
-            batch.append(report)
-            if len(batch) == BATCH:
-                break
-    return batch
+        if room[_key(report)] > 0:
+            room[_key(report)] -= 1
+            fitting.append(report)
+    return fitting
+
+
+def _remove(done: Iterable[Report], reports: list[Report]) -> None:
+    ids = {report.id for report in done}
+    reports[:] = [report for report in reports if report.id not in ids]
 
 
 def _key(report: Report) -> str:

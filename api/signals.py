@@ -5,9 +5,9 @@ from starlette.responses import Response
 
 from api.context import Context, context_of
 from api.errors import ascii_response
-from api.judgement import Advice, Question, Withheld, judge
 from api.params import equity_of, whole
-from api.reply import write_signals
+from api.signal_advice import Advice, Question, Withheld, judge
+from api.signals_text import write_signals
 
 DEFAULT_LIMIT = 1  # the first client handles the first of several twice, and never the last
 LARGEST_LIMIT = 100

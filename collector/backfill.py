@@ -24,7 +24,7 @@ from common import keys
 from common.dead_letters import dead_letter
 from common.errors import Rejected
 from common.keys import BACKFILL, FIELD, RAW
-from common.messages import BackfillRequest, RawBar, RawBars, encode
+from common.messages import TIMEFRAME_MS, BackfillRequest, RawBar, RawBars, encode
 from common.reader import GroupsLost, Reader, Undecodable
 from common.redis_link import Command
 from common.stage import Entry
@@ -117,7 +117,8 @@ class Backfill:
         committed = self._means.link.call("HGET", keys.state(partition, STAGE), _mark(entry_id))
         if not isinstance(committed, bytes):
             return request
-        return msgspec.structs.replace(request, from_ms=max(request.from_ms, int(committed) + 1))
+        next_ms = int(committed) + TIMEFRAME_MS[request.timeframe]
+        return msgspec.structs.replace(request, from_ms=max(request.from_ms, next_ms))
 
     async def _answer(self, partition: int, entry: Entry, request: BackfillRequest, history: History) -> None:
         """Commit the bars piece by piece, cycles first; the last piece with the acknowledgement."""

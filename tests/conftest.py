@@ -17,16 +17,6 @@ from tests.support import free_port, wait_until
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
-# Plain lines: the console's decorated tracebacks cost half a second each.
-structlog.configure(
-    processors=[
-        structlog.processors.add_log_level,
-        structlog.processors.format_exc_info,
-        structlog.processors.KeyValueRenderer(),
-    ]
-)
-
-
 @dataclass(frozen=True)
 class RedisServer:
     """An embedded Valkey that belongs to this test process."""
@@ -65,6 +55,15 @@ def start_valkey(folder: Path, port: int | None = None, *extra: str) -> RedisSer
 
     wait_until(answers, 10, "the embedded Valkey to answer")
     return server
+
+
+@pytest.fixture(autouse=True)
+def _plain_logs() -> None:
+    """Log plain lines: the console's decorated tracebacks cost half a second each."""
+    processors = structlog.processors
+    structlog.configure(
+        processors=[processors.add_log_level, processors.format_exc_info, processors.KeyValueRenderer()]
+    )
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from api.context import Context
+from api.position_watch import Watch
 from api.positions import Closing, Position, Positions, PriceRange, presumed_closing
-from api.watch import Watch
 from common import keys
 from common.bars import pack
 from common.messages import Bar
@@ -58,9 +58,9 @@ def test_a_reported_end_replaces_a_presumed_one_and_never_the_reverse() -> None:
     positions.add(BUY)
     presumed = Closing(NOON_MS, "stop", 14990.0)
     reported = Closing(NOON_MS + 1, "reported", 15050.0, "TP2")
-    positions.close("1", presumed)
-    positions.close("1", reported)
-    positions.close("1", presumed)
+    positions.close("1", presumed, 0)
+    positions.close("1", reported, 0)
+    positions.close("1", presumed, 0)
     found = positions.get("1")
     assert found is not None
     assert found.closing == reported

@@ -185,10 +185,17 @@ async def test_a_request_in_hand_at_a_crash_is_served_by_the_next_life(rig: Rig,
     assert rig.pending() == 0
 
 
-async def test_an_answer_cut_off_by_a_crash_goes_on_where_it_was_committed(rig: Rig, tmp_path: Path) -> None:
+async def test_an_answer_cut_off_by_a_crash_goes_on_where_it_was_committed(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def not_after_the_first_piece() -> None:
+        if rig.answers():
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(rig.way, "free", not_after_the_first_piece)
     rig.a.behave = ok({"bars": bars(-1_201, 1_201)})
     rig.ask()
-    await rig.until(rig.answers)  # cancelled between two pieces
+    await rig.until(rig.answers)  # cancelled there
     assert not rig.complete()
     async with make(rig.link, tmp_path) as again:
         again.a.behave = rig.a.behave

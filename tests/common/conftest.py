@@ -1,14 +1,20 @@
 """The same contract on fakeredis and on the real, embedded Valkey."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import fakeredis
 import pytest
 
+from common.metrics import Metrics
+from common.partition_loop import PartitionLoop
 from common.redis_link import Link
+from common.stage import StageSpec
+from tests.common.relay import relay_spec
 from tests.conftest import RedisServer
 
 LinkFactory = Callable[[], Link]
+NewLoop = Callable[..., PartitionLoop]
 
 
 @pytest.fixture(params=["fakeredis", "valkey"])
@@ -27,3 +33,21 @@ def new_link(request: pytest.FixtureRequest) -> Iterator[LinkFactory]:
 def link(new_link: LinkFactory) -> Link:
     """One connection."""
     return new_link()
+
+
+@pytest.fixture
+def new_loop(new_link: LinkFactory, tmp_path: Path) -> NewLoop:
+    """A factory of opened loops under one consumer name, each with a connection of its own unless one is given."""
+
+    def make(
+        spec: StageSpec | None = None,
+        link: Link | None = None,
+        partition: int = 0,
+        pause: Callable[[float], None] = lambda _: None,
+    ) -> PartitionLoop:
+        over = link or new_link()
+        loop = PartitionLoop(spec or relay_spec(), partition, over, "relay-0", Metrics("relay"), tmp_path, pause)
+        loop.open()
+        return loop
+
+    return make

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from common import keys
 from common.keys import FIELD, QUOTES, RAW
 from common.messages import Quote, Quotes, RawQuote, RawQuotes, decode, encode
+from common.partition_loop import PartitionLoop
 from common.redis_link import Link, flat_pairs
 from common.stage import Batch, Entry, Outcome, Publication, StageSpec
 
@@ -68,3 +69,14 @@ def passed_on(link: Link) -> list[tuple[int, float | None]]:
         assert isinstance(message, Quotes)
         found.append((message.quotes[0].received_ms, message.quotes[0].day_volume))
     return found
+
+
+def settle(loop: PartitionLoop, steps: int = 12) -> None:
+    """Step until nothing is left to do."""
+    for _ in range(steps):
+        loop.step(0)
+
+
+def pending(link: Link) -> object:
+    """Return how many raw entries are read and not acknowledged."""
+    return link.call("XPENDING", RAW.key(0), "relay")[0]  # type: ignore[index]  # raw reply

@@ -10,38 +10,11 @@ from common.errors import Fatal, Fenced, Retryable
 from common.fence import Fence
 from common.keys import FIELD, QUOTES, RAW
 from common.messages import DeadLetter, decode
-from common.metrics import Metrics
-from common.partition_loop import PartitionLoop
 from common.reader import GroupsLost
 from common.redis_link import CommandRefused, Link
-from common.stage import Batch, Outcome, StageSpec
-from tests.common.relay import POISON, Relay, feed, passed_on, relay_spec
-
-NewLoop = Callable[..., PartitionLoop]
-
-
-@pytest.fixture
-def new_loop(new_link: Callable[[], Link], tmp_path: Path) -> NewLoop:
-    """A factory of loops under one consumer name, each with a connection of its own."""
-
-    def make(spec: StageSpec | None = None) -> PartitionLoop:
-        chosen = spec or relay_spec()
-        loop = PartitionLoop(chosen, 0, new_link(), "relay-0", Metrics("relay"), tmp_path, pause=lambda _: None)
-        loop.open()
-        return loop
-
-    return make
-
-
-def settle(loop: PartitionLoop, steps: int = 12) -> None:
-    """Step until nothing is left to do."""
-    for _ in range(steps):
-        loop.step(0)
-
-
-def pending(link: Link) -> object:
-    """Return how many raw entries are read and not acknowledged."""
-    return link.call("XPENDING", RAW.key(0), "relay")[0]  # type: ignore[index]  # raw reply
+from common.stage import Batch, Outcome
+from tests.common.conftest import NewLoop
+from tests.common.relay import POISON, Relay, feed, passed_on, pending, relay_spec, settle
 
 
 def test_results_state_and_acknowledgement_are_committed_together(link: Link, new_loop: NewLoop) -> None:

@@ -15,34 +15,10 @@ from common.metrics import Metrics
 from common.partition_loop import PartitionLoop
 from common.redis_link import Command, Link, RedisAway
 from common.stage import Batch, Outcome, StageSpec
-from tests.common.relay import POISON, Relay, feed, passed_on, relay_spec
+from tests.common.conftest import NewLoop
+from tests.common.relay import POISON, Relay, feed, passed_on, pending, relay_spec, settle
 
-NewLoop = Callable[..., PartitionLoop]
 LinkFactory = Callable[[], Link]
-
-
-@pytest.fixture
-def new_loop(new_link: LinkFactory, tmp_path: Path) -> NewLoop:
-    """A factory of opened loops under one consumer name, each with a connection of its own."""
-
-    def make(spec: StageSpec | None = None, link: Link | None = None, partition: int = 0) -> PartitionLoop:
-        chosen, over = spec or relay_spec(), link or new_link()
-        loop = PartitionLoop(chosen, partition, over, "relay-0", Metrics("relay"), tmp_path, lambda _: None)
-        loop.open()
-        return loop
-
-    return make
-
-
-def settle(loop: PartitionLoop, steps: int = 12) -> None:
-    """Step until nothing is left to do."""
-    for _ in range(steps):
-        loop.step(0)
-
-
-def pending(link: Link) -> object:
-    """Return how many raw entries are read and not acknowledged."""
-    return link.call("XPENDING", RAW.key(0), "relay")[0]  # type: ignore[index]  # raw reply
 
 
 def read_by_a_stale_instance(link: Link, count: int) -> None:

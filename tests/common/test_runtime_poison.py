@@ -13,34 +13,11 @@ from common.metrics import Metrics
 from common.partition_loop import POISON_LIMIT, PartitionLoop, Stopped
 from common.reader import Undecodable, decode_entry
 from common.redis_link import Command, Link
-from common.stage import Batch, Outcome, StageSpec
-from tests.common.relay import POISON, Relay, feed, passed_on, relay_spec
+from common.stage import Batch, Outcome
+from tests.common.conftest import NewLoop
+from tests.common.relay import POISON, Relay, feed, passed_on, pending, relay_spec, settle
 
 LinkFactory = Callable[[], Link]
-NewLoop = Callable[..., PartitionLoop]
-
-
-@pytest.fixture
-def new_loop(new_link: LinkFactory, tmp_path: Path) -> NewLoop:
-    """A factory of opened loops."""
-
-    def make(spec: StageSpec | None = None, pause: Callable[[float], None] = lambda _: None) -> PartitionLoop:
-        loop = PartitionLoop(spec or relay_spec(), 0, new_link(), "relay-0", Metrics("relay"), tmp_path, pause)
-        loop.open()
-        return loop
-
-    return make
-
-
-def settle(loop: PartitionLoop, steps: int = 12) -> None:
-    """Step until nothing is left to do."""
-    for _ in range(steps):
-        loop.step(0)
-
-
-def pending(link: Link) -> object:
-    """Return how many raw entries are read and not acknowledged."""
-    return link.call("XPENDING", RAW.key(0), "relay")[0]  # type: ignore[index]  # raw reply
 
 
 def feed_garbage(link: Link, count: int) -> None:
@@ -72,7 +49,7 @@ def stop_at_once(_: float) -> None:
 
 
 def test_a_stop_while_the_disk_is_away_counts_against_no_entry(link: Link, new_loop: NewLoop) -> None:
-    loop = new_loop(relay_spec(make_handler=DiskAway), stop)
+    loop = new_loop(relay_spec(make_handler=DiskAway), pause=stop)
     feed(link, "A", "B", "C")
     with pytest.raises(Stopped):
         settle(loop)
@@ -81,7 +58,7 @@ def test_a_stop_while_the_disk_is_away_counts_against_no_entry(link: Link, new_l
 
 
 def test_a_stop_is_heard_while_poison_is_searched(link: Link, new_loop: NewLoop) -> None:
-    loop = new_loop(None, stop_at_once)
+    loop = new_loop(pause=stop_at_once)
     feed(link, "A", "B", POISON)
     with pytest.raises(Stopped):
         settle(loop)

@@ -13,10 +13,10 @@ from tests.support import wait_until
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Four hours of made bars."""
+    """Two hours of made bars."""
     folder = tmp_path / "bars"
     folder.mkdir()
-    made_hours(folder, 4)
+    made_hours(folder, 2)
     return folder
 
 

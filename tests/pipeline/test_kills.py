@@ -55,14 +55,14 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_kills_of_every_stage_change_no_row_of_a_recorded_replay(shared: Path, tmp_path: Path, data: Path) -> None:
-    recorded_hours(shared, data, 4)
+    recorded_hours(shared, data, 2)
     undisturbed = replay(tmp_path / "a", data)
     assert undisturbed["bars"]
     assert replay_with_kills(tmp_path / "b", data, seed=1) == undisturbed
 
 
 def test_kills_of_every_stage_change_no_row_of_a_made_replay(tmp_path: Path, data: Path) -> None:
-    made_hours(data, 4)
+    made_hours(data, 2)
     undisturbed = replay(tmp_path / "a", data)
     assert undisturbed["bars"]
     assert replay_with_kills(tmp_path / "b", data, seed=2) == undisturbed

@@ -1,4 +1,7 @@
-"""The three POST routes: always 200 when a report is kept, also for one that was known."""
+"""The three POST routes, and GET /api/positions: what clients report, and what it amounts to.
+
+A POST is always answered with 200 when its report is kept, also when it was known.
+"""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -7,7 +10,9 @@ from api.body import first_object
 from api.context import Context, context_of
 from api.errors import json_response
 from api.ledger import Receipt
+from api.positions import Position
 from api.redis_pool import RedisAway
+from api.times import iso
 
 
 async def post_execution(request: Request) -> Response:
@@ -29,6 +34,14 @@ async def post_event(request: Request) -> Response:
     context, body = context_of(request), await first_object(request)
     stream_ms, wall_ms = await _times(context)
     return _answer(context, await context.ledger.event(body, stream_ms, wall_ms), wall_ms)
+
+
+async def get_positions(request: Request) -> Response:
+    """Answer with what was reported as executed, newest first; presumed ends are marked."""
+    context = context_of(request)
+    positions = [_position(position) for position in reversed(tuple(context.ledger.positions.every()))]
+    head = {"timestamp": iso(context.wall_ms()), "simulated": context.settings.simulated}
+    return json_response({**head, "count": len(positions), "positions": positions})
 
 
 async def _times(context: Context) -> tuple[int, int]:
@@ -53,3 +66,26 @@ def _answer(context: Context, receipt: Receipt, wall_ms: int) -> Response:
             "signal_id": position.signal_id,
         }
     return json_response(content)
+
+
+def _position(position: Position) -> dict[str, object]:
+    closing = position.closing
+    return {
+        "trade_id": position.trade_id,
+        "instrument": position.symbol,
+        "alpha_id": position.alpha_id,
+        "action": position.action,
+        "lots": position.lots,
+        "entry_price": position.entry,
+        "stop_loss": position.stop,
+        "take_profit": position.target,
+        "signal_id": position.signal_id,
+        "opened": iso(position.opened_ms),
+        "status": "open" if closing is None else "closed",
+        "presumed": closing is not None and closing.presumed,
+        "closed": None if closing is None else iso(closing.at_ms),
+        "outcome": None if closing is None else closing.outcome,
+        "exit_reason": None if closing is None else closing.reason,
+        "exit_price": None if closing is None else closing.price,
+        "counts_as_loss": None if closing is None or not closing.presumed else closing.counts_as_loss,
+    }

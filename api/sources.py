@@ -1,12 +1,39 @@
-"""One vendor as operators see it: its report, its breaker and its quota. Unknown is null."""
+"""GET /api/sources: every vendor's report, breaker and quota, and who serves each symbol. Unknown is null."""
 
 from msgspec import to_builtins
+from starlette.requests import Request
+from starlette.responses import Response
 
+from api.context import context_of
+from api.errors import json_response
+from api.pipeline_state import Pipeline
+from api.self_reports import SelfReports
+from api.symbols import status_view
 from api.times import iso
 from common.breaker_model import BreakerView
 from common.sources import Blocked, QuotaWindow, SourceReport
 
 REPORT_LIMIT_MS = 5_000  # a report older than this, in real time, says nothing of the source's health
+
+
+async def get_sources(request: Request) -> Response:
+    """Answer with every source's figures, and each symbol's status at the collector."""
+    context = context_of(request)
+    wall_ms = context.wall_ms()
+    pipeline = await context.state.read()
+    views = await source_views(context.self_reports, pipeline, wall_ms)
+    statuses = {name: status_view(state) for name, state in pipeline.symbols.items()}
+    content = {
+        "timestamp": iso(wall_ms), "simulated": context.settings.simulated, "sources": views, "symbols": statuses,
+    }  # fmt: skip
+    return json_response(content)
+
+
+async def source_views(vendors: SelfReports, pipeline: Pipeline, wall_ms: int) -> dict[str, dict[str, object]]:
+    """Return each source as it is shown in /api/sources and /health."""
+    reports, breakers = await vendors.reports(), await vendors.breakers()
+    now_ms = pipeline.now(wall_ms).stream_ms
+    return {name: source_view(reports[name], breakers[name], wall_ms, now_ms or wall_ms) for name in vendors.vendors}
 
 
 def source_view(report: SourceReport | None, breaker: BreakerView, wall_ms: int, now_ms: int) -> dict[str, object]:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from api.plain import plain
+from api.freshness import SILENT_AFTER_MS, data_age_ms, engine_current, engine_lag_ms
+from api.pipeline_state import Pipeline, SymbolState
+from api.plain_text import plain
 from api.positions import Positions
-from api.state import EnginePass, Pipeline, SymbolState
 from api.times import Now
 from common.errors import Rejected
 from common.messages import TIMEFRAME_MS, Signal
@@ -13,10 +14,6 @@ from common.sessions import is_open
 from common.settings import Settings
 from common.sizing import Terms, es95, lots_for
 from common.symbols import Symbol, SymbolTable
-
-# Longest silence of a symbol in an open session. Vendors' free chart endpoints refresh every 10 s, so two refreshes
-# may fail; a signal that rests on older quotes than that is advice about the past.
-SILENT_AFTER_MS = 30_000
 
 
 @dataclass(frozen=True)
@@ -71,13 +68,6 @@ def judge(question: Question, state: SymbolState) -> Advice | Withheld:
     return Advice(signal, state.symbol, lots, shortfall, signal.expires_ms - (now.stream_ms or 0), age_ms)
 
 
-def data_age_ms(state: SymbolState, now: Now) -> int | None:
-    """Return the stream time since the market last moved, as far as we know; None if nothing ever came."""
-    if state.lane is None or state.lane.market_ms is None or now.stream_ms is None:
-        return None
-    return max(0, now.stream_ms - state.lane.market_ms)
-
-
 def delay_ms(symbol: Symbol, source: str, source_class: str, limits: str) -> int:
     """Return how late a source is by contract; for a source that the table lacks, the latest of its class.
 
@@ -88,31 +78,6 @@ def delay_ms(symbol: Symbol, source: str, source_class: str, limits: str) -> int
     of_class = [listing for listing in symbol.sources if listing.source_class == source_class]
     own = [listing for listing in of_class if listing.vendor == source]
     return max((listing.delay_s * 1000 for listing in own or of_class), default=0)
-
-
-def silent(state: SymbolState, now: Now) -> bool:
-    """Tell whether a symbol whose session is open has given nothing for too long, beyond its declared delay."""
-    age_ms = data_age_ms(state, now)
-    if age_ms is None or state.lane is None:
-        return True
-    return age_ms > SILENT_AFTER_MS + state.lane.delay_ms
-
-
-def engine_lag_ms(engine: EnginePass | None, now: Now) -> int | None:
-    """Return the real time since the engine's last clock-confirmed pass; None if it never made one.
-
-    An engine that works through old entries is as late as they are: the larger of both ages counts.
-    """
-    if engine is None or now.stream_ms is None:
-        return None
-    behind_ms = (now.stream_ms - engine.clock_ms) / now.speed
-    return max(0, now.wall_ms - engine.wall_ms, int(behind_ms))
-
-
-def engine_current(engine: EnginePass | None, now: Now, ttl_s: float) -> bool:
-    """Tell whether values of this engine are current: within FEATURE_CACHE_TTL of its last pass."""
-    lag_ms = engine_lag_ms(engine, now)
-    return lag_ms is not None and lag_ms <= ttl_s * 1000
 
 
 def _pipeline_works(question: Question, state: SymbolState, now: Now) -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from api.judgement import engine_current, engine_lag_ms, silent
-from api.source_view import REPORT_LIMIT_MS
-from api.survey import Survey
+from api.freshness import engine_current, engine_lag_ms, silent
+from api.health_survey import Survey
+from api.sources import REPORT_LIMIT_MS
 from api.times import iso
 from common.heartbeat import Pulse
 from common.sessions import is_open

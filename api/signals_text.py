@@ -7,8 +7,8 @@ in quotes once per signal and nowhere else after the opening of the list.
 import math
 from collections.abc import Iterable, Sequence
 
-from api.judgement import Advice, Withheld
-from api.plain import number, plain
+from api.plain_text import number, plain
+from api.signal_advice import Advice, Withheld
 from api.times import iso
 
 

@@ -5,12 +5,12 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from api.board import Board
 from api.context import Context
-from api.judgement import data_age_ms
+from api.freshness import data_age_ms
+from api.pipeline_state import Pipeline
 from api.redis_pool import RedisAway
-from api.source_view import source_view
-from api.state import Pipeline
+from api.self_reports import SelfReports
+from api.sources import source_view
 from api.times import Now
 from common.breaker_model import BreakerView
 from common.clock import monotonic_s
@@ -70,9 +70,9 @@ class Survey:
 async def survey(context: Context) -> Survey:
     """Return one look at everything; what is away is neither raised nor waited for longer than a second or so."""
     database, (error, latency_ms, pipeline) = await asyncio.gather(_database(context), _pipeline(context))
-    pulses, reports, breakers = None, dict.fromkeys(context.board.vendors), dict[str, BreakerView]()
+    pulses, reports, breakers = None, dict.fromkeys(context.self_reports.vendors), dict[str, BreakerView]()
     if not error:
-        pulses, reports, breakers, error = await _board(context.board)
+        pulses, reports, breakers, error = await _said(context.self_reports)
     return Survey(
         context.wall_ms(), error, latency_ms, pipeline, None if pulses is None else tuple(pulses), reports, breakers,
         database,
@@ -88,13 +88,13 @@ async def _pipeline(context: Context) -> tuple[str, float | None, Pipeline | Non
     return "", round((monotonic_s() - started_s) * 1000, 3), pipeline
 
 
-async def _board(
-    board: Board,
+async def _said(
+    vendors: SelfReports,
 ) -> tuple[list[Pulse] | None, dict[str, SourceReport | None], dict[str, BreakerView], str]:
     try:
-        return await board.pulses(), await board.reports(), await board.breakers(), ""
+        return await vendors.pulses(), await vendors.reports(), await vendors.breakers(), ""
     except RedisAway as e:
-        return None, dict.fromkeys(board.vendors), {}, str(e)
+        return None, dict.fromkeys(vendors.vendors), {}, str(e)
 
 
 async def _database(context: Context) -> Database:

@@ -5,8 +5,8 @@ from typing import cast
 
 from api.bars import cached_bars
 from api.context import Context
+from api.pipeline_state import Pipeline
 from api.positions import Position, PriceRange, presumed_closing
-from api.state import Pipeline
 from common.messages import TIMEFRAME_MS, Timeframe
 
 OVERLAP_BARS = 5

@@ -23,7 +23,7 @@ SCAN_COUNT = 1_000
 
 
 @dataclass(frozen=True)
-class Board:
+class SelfReports:
     """Heartbeats, source reports and breakers."""
 
     pool: RedisPool
