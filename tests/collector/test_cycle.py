@@ -137,7 +137,7 @@ async def test_live_the_clock_goes_out_on_time_while_a_source_is_still_silent(
         started_s = monotonic_s()
         for cycle in range(2, 5):
             await rig.cycles.run(Tick(cycle, T0 + cycle * 100))
-            assert monotonic_s() - started_s < 0.1 * (cycle - 1) + 0.1
+        assert monotonic_s() - started_s < 5, "three cycles, though the source is silent for thirty seconds"
         assert [m.cycle for m in rig.raw() if isinstance(m, Clock)] == [1, 2, 3, 4]
         assert len(rig.a.heard) == 2, "at most one request is outstanding per source and symbol"
         await until(lambda: len(rig.quotes()) > 2)

@@ -20,7 +20,7 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
     with Pipeline(tmp_path, SYMBOLS, BATCH_WRITE_INTERVAL="0.2") as running:
         running.start_simulator("--speed", "10", "--seed", "3")
         running.start()
-        wait_until(lambda: running.cycle() >= 5, 60, "the first cycles")
+        wait_until(lambda: running.health() == "healthy" and running.cycle() >= 5, 60, "a healthy pipeline")
         yield running
 
 
