@@ -22,7 +22,7 @@ from collector.source import HISTORY, Means, Source
 from collector.vendors.base import Ask, HistoryReading, Request, Verdict
 from common import keys
 from common.dead_letters import dead_letter
-from common.errors import Rejected
+from common.errors import PipelineError, Rejected
 from common.keys import BACKFILL, FIELD, RAW
 from common.messages import TIMEFRAME_MS, BackfillRequest, RawBar, RawBars, encode
 from common.reader import GroupsLost, Reader, Undecodable
@@ -52,14 +52,13 @@ class Backfill:
     """Serves the requests of all partitions of this process, one at a time in each."""
 
     def __init__(
-        self, table: SymbolTable, sources: Mapping[str, Source], publisher: Publisher, means: Means, way: RightOfWay,
-        consumer: str,
-    ) -> None:  # fmt: skip
+        self, table: SymbolTable, sources: Mapping[str, Source], publisher: Publisher, means: Means, way: RightOfWay
+    ) -> None:
         self._table, self._sources, self._publisher = table, sources, publisher
         self._means, self._way = means, way
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._readers = {
-            p: Reader(means.link, fence, (BACKFILL,), p, STAGE, consumer) for p, fence in publisher.fences.items()
+            p: Reader(means.link, fence, (BACKFILL,), p, STAGE, STAGE) for p, fence in publisher.fences.items()
         }
 
     def open(self) -> None:
@@ -102,9 +101,15 @@ class Backfill:
         if not isinstance(request, BackfillRequest):
             self._bury(partition, entry, Rejected("kind", f"expected backfill, found {type(request).__name__}"))
             return
-        async with self._at_once:
-            history = await self._history(self._rest_of(partition, entry.id, request))
-            await self._answer(partition, entry, request, history)
+        try:
+            async with self._at_once:
+                history = await self._history(self._rest_of(partition, entry.id, request))
+                await self._answer(partition, entry, request, history)
+        except PipelineError:
+            raise
+        except Exception as e:  # noqa: BLE001  # what a request brings out counts against it alone: prices go on
+            self._bury(partition, entry, e)
+            return
         source = history.listing.vendor if history.listing else ""
         self._means.metrics.count("md_backfills_total", source=source)
         log.info(
@@ -135,11 +140,11 @@ class Backfill:
                 commands.append(("HSET", state, mark, bars[-1].open_ms))
             self._publisher.commit(partition, commands, (entry,))
 
-    def _bury(self, partition: int, poison: Entry | Undecodable, error: Rejected) -> None:
+    def _bury(self, partition: int, poison: Entry | Undecodable, error: Exception) -> None:
         letter = dead_letter(partition, STAGE, poison, 1, error)
         ack: Command = ("XACK", BACKFILL.key(partition), STAGE, poison.id)
         self._publisher.commit(partition, [letter, ack], (poison,))
-        log.error("entry.dead", stream=BACKFILL.name, entry=poison.id, reason=error.reason, detail=error.detail)
+        log.error("entry.dead", stream=BACKFILL.name, entry=poison.id, error=repr(error), exc_info=error)
 
     async def _history(self, request: BackfillRequest) -> History:
         """Return the bars of the first source, by preference, that has any."""

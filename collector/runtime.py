@@ -62,7 +62,7 @@ class Collector:
         scope = Scope(table, symbols, settings.collection_interval, delays=settings.limits == "real")
         self._cycles = Cycles(scope, self._sources, self._publisher, self._link, self.metrics, self._time, wall_ms)
         self._way = RightOfWay()
-        self._backfill = Backfill(table, self._sources, self._publisher, means, self._way, instance)
+        self._backfill = Backfill(table, self._sources, self._publisher, means, self._way)
         self._clock_client = make_client(Access())
         self._pacer = self._make_pacer(self._clock_client)
         self._heartbeat = Heartbeat(self._store, STAGE, instance, self.metrics)

@@ -87,7 +87,7 @@ async def make(link: Link, folder: Path) -> AsyncIterator[Rig]:
         publisher = Publisher(means, table, [0], 1, folder / "dead-letters")
         publisher.open()
         way = RightOfWay()
-        backfill = Backfill(table, sources, publisher, means, way, "collector")
+        backfill = Backfill(table, sources, publisher, means, way)
         backfill.open()
         try:
             yield Rig(link, a, b, sources, backfill, way)
@@ -258,4 +258,21 @@ async def test_poison_is_buried_and_the_rest_flows(rig: Rig) -> None:
     rig.ask()
     await rig.until(rig.answers)
     assert rig.link.call("XLEN", keys.dead(0, "collector")) == 1
+    assert rig.pending() == 0
+
+
+async def test_a_request_that_brings_out_a_bug_is_buried_alone(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = PlainVendor.read_history
+
+    def fails_once(vendor: PlainVendor, request: Request, timeframe: Timeframe, reply: Reply) -> HistoryReading:
+        monkeypatch.setattr(PlainVendor, "read_history", read)
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(PlainVendor, "read_history", fails_once)
+    rig.a.behave = ok({"bars": bars(-3, 3)})
+    rig.ask()
+    rig.ask()
+    await rig.until(rig.answers)
+    assert rig.link.call("XLEN", keys.dead(0, "collector")) == 1
+    assert len(rig.answers()) == 1
     assert rig.pending() == 0
