@@ -130,7 +130,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _ready_line(layout: Layout, ready: bool, took_s: float) -> str:
-    state = f"ready in {took_s:.1f} s" if ready else f"not all ready after {took_s:.0f} s; they go on trying"
+    late = f"not all ready after {took_s:.0f} s; they go on trying; why: {layout.folders.logs}"
+    state = f"ready in {took_s:.1f} s" if ready else late
     paths = {"dashboard": "/", "signals": "/api/signals", "health": "/health"}
     return "\n".join([state, *(f"  {name:<9} {layout.api_url}{path}" for name, path in paths.items())])
 
