@@ -161,6 +161,8 @@ def _pipeline_status(survey: Survey, settings: Settings, trading: list[str], qui
         return UNHEALTHY, f"sessions are open, but every symbol is silent: {', '.join(quiet)}"
     if quiet:
         return DEGRADED, f"open and silent: {', '.join(quiet)}"
+    if all(age is None for age in survey.freshness_s().values()):
+        return UNHEALTHY, "never collected: no symbol has had a price yet, and every session is closed"
     return HEALTHY, "current" if trading else "every session is closed"
 
 

@@ -8,11 +8,13 @@ import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from common.errors import Fatal
 from common.settings import Settings, load_settings
+from common.symbols import load_symbols
 from common.symbols.table import BUILTIN
 
 Mode = Literal["live", "demo"]
@@ -160,6 +162,7 @@ def demo_folders(home: Path) -> Folders:
 def live_layout(home: Path, environment: Environment) -> Layout:
     """Return the layout that the settings ask for. Fatal names a setting that is wrong."""
     settings = load_settings()
+    load_symbols(settings.symbols, settings.symbols_file)
     redis = Address(settings.redis_host, settings.redis_port, "REDIS_HOST", "REDIS_PORT")
     return Layout(
         folders=Folders("live", (home / settings.state_dir).resolve()),
@@ -173,6 +176,7 @@ def live_layout(home: Path, environment: Environment) -> Layout:
 
 def demo_layout(home: Path, environment: Environment, options: DemoOptions) -> Layout:
     """Return the layout of a demo: loopback, its own ports and folder, and nothing of the live settings."""
+    _check(home, environment, options)
     folders = demo_folders(home)
     api, simulator, redis = (_demo_address(environment, name) for name in DEMO_PORTS)
     return Layout(
@@ -185,6 +189,30 @@ def demo_layout(home: Path, environment: Environment, options: DemoOptions) -> L
         simulator=simulator,
         simulator_arguments=_simulator_arguments(home, simulator.port, options),
     )
+
+
+def _check(home: Path, environment: Environment, options: DemoOptions) -> None:
+    """Fatal where the simulator or a stage could not start: it would say so in its log only."""
+    levels = get_args(Settings.model_fields["log_level"].annotation)
+    level = environment.get("LOG_LEVEL", "")
+    if level and level.upper() not in levels:
+        raise Fatal(f"LOG_LEVEL: expected one of {', '.join(levels)}, found {level!r}")
+    if not 0 <= options.speed < float("inf"):
+        raise Fatal(f"SPEED: expected 0 (as fast as possible) or more, found {options.speed:g}")
+    if not 0 < options.interval_s < float("inf"):
+        raise Fatal(f"INTERVAL: expected seconds above 0, found {options.interval_s:g}")
+    for path in options.paths:
+        if not _is_data(home / path):
+            raise Fatal(f"DATA: expected a folder or a .csv or .csv.gz file named SYMBOL_*, found {str(path)!r}")
+    if options.start:
+        try:
+            datetime.fromisoformat(options.start)
+        except ValueError as e:
+            raise Fatal(f"START: expected a time such as 2026-06-10T14:30:00Z, found {options.start!r}") from e
+
+
+def _is_data(path: Path) -> bool:
+    return path.is_dir() or (path.is_file() and path.name.endswith((".csv", ".csv.gz")) and "_" in path.name)
 
 
 def _demo_address(environment: Environment, variable: str) -> Address:

@@ -53,7 +53,8 @@ class Observer:
 
     def _price(self, name: str) -> float | None:
         bars = self.get(f"/api/bars/{name}?timeframe={PRICE_TIMEFRAME}&limit=1&forming=true")
-        closed = [part for part in _list(bars.get("bars")) if isinstance(part, dict)]
+        # A vendor's bar is history: while it is being loaded it may be the newest there is, and days old.
+        closed = [bar for bar in _list(bars.get("bars")) if isinstance(bar, dict) and bar.get("origin") == "built"]
         newest = screen.part(bars, "forming") or (cast(Json, closed[-1]) if closed else NOTHING)
         close = newest.get("close")
         return float(close) if isinstance(close, int | float) else None

@@ -75,8 +75,23 @@ def component_lines(view: View) -> list[str]:
     for name, state in states.items():
         if name not in well:
             known = text(state.get("status")) or "unknown"
-            lines.append(f"  {known:<9} {name:<10} {text(state.get('message'))}".rstrip())
-    return lines
+            lines.append(f"  {known:<9} {name:<13} {text(state.get('message'))}".rstrip())
+    return [*lines, *data_lines(view)]
+
+
+def data_lines(view: View) -> list[str]:
+    """Return why the data can't be trusted where every process works: silent symbols, failing vendors."""
+    pipeline = part(view.health, "components", "data_pipeline")
+    state = text(pipeline.get("status"))
+    lines = [f"  {state:<9} {'data':<13} {text(pipeline.get('message'))}"] if state not in ("", "healthy") else []
+    return lines + source_lines(view)
+
+
+def source_lines(view: View) -> list[str]:
+    """Return one line per vendor that is known not to work."""
+    sources = part(view.health, "data_sources")
+    bad = [name for name in sources if part(sources, name).get("is_healthy") is False]
+    return [f"  {'failing':<9} {name:<13} {text(part(sources, name).get('last_error'))}".rstrip() for name in bad]
 
 
 def picture(view: View) -> list[str]:

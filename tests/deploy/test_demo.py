@@ -64,12 +64,16 @@ def test_a_demo_takes_nothing_from_the_live_settings(tmp_path: Path) -> None:
 
 
 def test_options_reach_the_simulator_and_the_stages(tmp_path: Path) -> None:
-    options = DemoOptions(60, 0.5, "real", (Path("a b.csv.gz"), Path("/x/c.csv")), "2026-03-02T14:00:00Z", 7)
+    elsewhere = tmp_path / "x" / "US30_c.csv"
+    elsewhere.parent.mkdir()
+    for file in (tmp_path / "EURUSD_a b.csv.gz", elsewhere):
+        file.touch()
+    options = DemoOptions(60, 0.5, "real", (Path("EURUSD_a b.csv.gz"), elsewhere), "2026-03-02T14:00:00Z", 7)
     layout = demo_layout(tmp_path, {"DEMO_SIMULATOR_PORT": "8123"}, options)
 
     assert layout.simulator_arguments == (
         "--port", "8123", "--speed", "60", "--seed", "7", "--interval", "0.5", "--limits", "real",
-        "--data", str(tmp_path / "a b.csv.gz"), "/x/c.csv", "--start", "2026-03-02T14:00:00Z",
+        "--data", str(tmp_path / "EURUSD_a b.csv.gz"), str(elsewhere), "--start", "2026-03-02T14:00:00Z",
     )  # fmt: skip
     assert layout.environment["SIMULATOR_URL"] == "http://127.0.0.1:8123"
     assert (layout.environment["LIMITS"], layout.environment["COLLECTION_INTERVAL"]) == ("real", "0.5")
@@ -93,3 +97,20 @@ def test_only_what_a_demo_made_is_emptied(tmp_path: Path) -> None:
     with pytest.raises(Fatal, match="holds files that no demo made"):
         empty_demo(precious)
     assert (precious / "history.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "message"),
+    [
+        (DemoOptions(speed=-1), {}, "SPEED: expected 0 .* or more, found -1"),
+        (DemoOptions(interval_s=0), {}, "INTERVAL: expected seconds above 0, found 0"),
+        (DemoOptions(paths=(Path("nowhere.csv"),)), {}, "DATA: expected a folder or a .csv .* found 'nowhere.csv'"),
+        (DemoOptions(start="yesterday"), {}, "START: expected a time such as .* found 'yesterday'"),
+        (DemoOptions(), {"LOG_LEVEL": "loud"}, "LOG_LEVEL: expected one of DEBUG, .* found 'loud'"),
+    ],
+)
+def test_a_wrong_option_stops_the_start(
+    tmp_path: Path, options: DemoOptions, environment: dict[str, str], message: str
+) -> None:
+    with pytest.raises(Fatal, match=message):
+        demo_layout(tmp_path, environment, options)

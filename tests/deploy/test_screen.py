@@ -33,7 +33,17 @@ def test_what_is_not_well_gets_a_line_with_its_reason() -> None:
     ill = {"storer": {"status": "unhealthy", "message": "no heartbeat for 7 s"}}
     assert picture(View(health={"status": "unhealthy", "components": {**HEALTHY, **ill}})) == [
         "unhealthy  redis database collector validator features api",
-        "  unhealthy storer     no heartbeat for 7 s",
+        "  unhealthy storer        no heartbeat for 7 s",
+    ]
+
+
+def test_what_ails_the_data_is_said_where_every_process_works() -> None:
+    silent = {"data_pipeline": {"status": "degraded", "message": "open and silent: US30"}}
+    sources = {"yahoo": {"is_healthy": False, "last_error": "outage: timed out"}, "polygon": {"is_healthy": None}}
+    health = {"status": "degraded", "components": {**HEALTHY, **silent}, "data_sources": sources}
+    assert picture(View(health=health))[-2:] == [
+        "  degraded  data          open and silent: US30",
+        "  failing   yahoo         outage: timed out",
     ]
 
 
