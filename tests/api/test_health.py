@@ -132,6 +132,18 @@ async def test_open_and_silent_is_not_healthy_and_closed_is_not_stale(world: Wor
     assert found["components"]["data_pipeline"]["message"] == "every session is closed"
 
 
+async def test_closed_markets_without_any_price_yet_are_not_ready(world: World, api: Api) -> None:
+    world.wall.ms += 3 * 86_400_000  # Saturday
+    world.clock()
+    world.engine()
+    for stage in STAGES:
+        beat(world, stage)
+    ready = await api[0].get("/readyz")
+    assert ready.status_code == 503
+    assert "never collected" in ready.text
+    assert (await health(api[0]))["components"]["data_pipeline"]["status"] == "unhealthy"
+
+
 async def test_a_delayed_class_may_be_late_by_its_delay(world: World, api: Api) -> None:
     working(world)
     world.lane("NAS100", age_ms=629_000, delay_ms=600_000)
