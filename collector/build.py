@@ -14,7 +14,7 @@ from collector.vendors.base import Vendor
 from common.breaker import Breaker, Rules
 from common.errors import Fatal
 from common.settings import Settings
-from common.symbols import Listing, SymbolTable
+from common.symbols import TERMINAL, Listing, SymbolTable
 
 log = structlog.get_logger()
 
@@ -27,7 +27,7 @@ def build_sources(
 ) -> dict[str, Source]:
     """Return the sources by name, in the vendors' order. Fatal if the table names a vendor that there is none of."""
     named = {listing.vendor for symbol in table.symbols.values() for listing in symbol.sources}
-    if unknown := named - vendors.keys():
+    if unknown := named - vendors.keys() - {TERMINAL}:
         raise Fatal(f"SYMBOLS_FILE: no such vendor: {', '.join(sorted(unknown))}; there are {', '.join(vendors)}")
     tls = httpx.create_ssl_context(trust_env=False)
     plans = load_limits()

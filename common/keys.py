@@ -26,20 +26,22 @@ class Stream:
         return f"{{{partition}}}:{self.name}"
 
 
-RAW = Stream("raw", ("collector",), ("validator",), ("raw_quotes", "raw_bars", "clock"))
-QUOTES = Stream("quotes", ("validator",), ("features", "storer"), ("quotes", "history_bars", "clock"))
+RAW = Stream("raw", ("collector",), ("validator",), ("raw_quotes", "raw_bars", "series_change", "clock"))
+QUOTES = Stream("quotes", ("validator",), ("features", "storer"), ("quotes", "history_bars", "series_change", "clock"))
 REJECTS = Stream("rejects", ("validator",), ("storer",), ("rejects",))
 BARS = Stream("bars", ("features",), ("storer",), ("bars",))
 SIGNALS = Stream("signals", ("features",), ("storer",), ("signal",))
 HISTORY_REQUESTS = Stream("history_requests", ("features",), ("storer",), ("history_request",))
 HISTORY = Stream("history", ("storer",), ("features",), ("history_bars",))
 BACKFILL = Stream("backfill", ("storer",), ("collector",), ("backfill",))
+TICKS = Stream("ticks", ("api",), ("collector",), ("terminal_ticks",))
 SOURCE_EVENTS = Stream("source_events", ("collector",), ("storer",), ("source_event",))
 EXECUTIONS = Stream("executions", ("api",), ("storer",), ("execution",))
 EVENTS = Stream("events", ("api",), ("storer",), ("client_event",))
 
 TRANSPORT: tuple[Stream, ...] = (
-    RAW, QUOTES, REJECTS, BARS, SIGNALS, HISTORY_REQUESTS, HISTORY, BACKFILL, SOURCE_EVENTS, EXECUTIONS, EVENTS,
+    RAW, QUOTES, REJECTS, BARS, SIGNALS, HISTORY_REQUESTS, HISTORY, BACKFILL, TICKS, SOURCE_EVENTS,
+    EXECUTIONS, EVENTS,
 )  # fmt: skip
 BY_NAME: dict[str, Stream] = {stream.name: stream for stream in TRANSPORT}
 

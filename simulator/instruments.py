@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from common.symbols import SymbolTable
+from common.symbols import TERMINAL, SymbolTable
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,12 @@ def terms_of(source_class: str, tick_size: float) -> Terms:
 
 
 def listings(table: SymbolTable) -> Listings:
-    """Return all instruments of the table."""
+    """Return all instruments of the table; a terminal is no vendor."""
     found: dict[str, dict[str, Instrument]] = {}
     for symbol in table.symbols.values():
         for listing in symbol.sources:
+            if listing.vendor == TERMINAL:
+                continue
             found.setdefault(listing.vendor, {})[listing.symbol] = Instrument(
                 vendor=listing.vendor,
                 vendor_symbol=listing.symbol,

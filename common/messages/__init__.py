@@ -9,9 +9,9 @@ Prices are float64, in the units of the symbol's quote currency.
 from common.messages.base import TIMEFRAME_MS, Message, Number, Timeframe, VolumeKind
 from common.messages.codec import AnyMessage, decode, encode
 from common.messages.quotes import Bar, HistoryBars, Quote, Quotes, Reject, Rejects
-from common.messages.raw import Clock, RawBar, RawBars, RawQuote, RawQuotes
+from common.messages.raw import Clock, RawBar, RawBars, RawQuote, RawQuotes, SeriesChange
 from common.messages.reports import ClientEvent, DeadLetter, Execution, SourceEvent
-from common.messages.requests import BackfillRequest, HistoryRequest
+from common.messages.requests import BackfillRequest, HistoryRequest, TerminalTick, TerminalTicks
 from common.messages.results import Bars, Signal
 
 __all__ = [
@@ -36,8 +36,11 @@ __all__ = [
     "RawQuotes",
     "Reject",
     "Rejects",
+    "SeriesChange",
     "Signal",
     "SourceEvent",
+    "TerminalTick",
+    "TerminalTicks",
     "Timeframe",
     "VolumeKind",
     "decode",

@@ -4,14 +4,15 @@ import msgspec
 
 from common.messages.base import Message
 from common.messages.quotes import HistoryBars, Quotes, Rejects
-from common.messages.raw import Clock, RawBars, RawQuotes
+from common.messages.raw import Clock, RawBars, RawQuotes, SeriesChange
 from common.messages.reports import ClientEvent, DeadLetter, Execution, SourceEvent
-from common.messages.requests import BackfillRequest, HistoryRequest
+from common.messages.requests import BackfillRequest, HistoryRequest, TerminalTicks
 from common.messages.results import Bars, Signal
 
 AnyMessage = (
     RawQuotes
     | RawBars
+    | SeriesChange
     | Clock
     | Quotes
     | HistoryBars
@@ -20,6 +21,7 @@ AnyMessage = (
     | Signal
     | HistoryRequest
     | BackfillRequest
+    | TerminalTicks
     | SourceEvent
     | Execution
     | ClientEvent

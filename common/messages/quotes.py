@@ -36,6 +36,8 @@ class Quote(Struct, frozen=True, omit_defaults=True):
     """Why the score is below 1, as slugs; "late" marks a quote that comes after its 1 s bar closed."""
     market_time: bool = True
     tick: int | None = None
+    check: bool = False
+    """Collected to check another source: it is stored and compared, but feeds no bar."""
 
 
 class Quotes(Message, frozen=True, tag="quotes"):

@@ -27,6 +27,8 @@ class RawQuotes(Message, frozen=True, tag="raw_quotes"):
     source: str
     received_ms: int
     quotes: tuple[RawQuote, ...]
+    check: bool = False
+    """Asked for to check the source that feeds the series: in no bar."""
 
 
 class RawBar(Struct, frozen=True, omit_defaults=True):
@@ -56,6 +58,21 @@ class RawBars(Message, frozen=True, tag="raw_bars"):
     bars: tuple[RawBar, ...]
     final: bool = True
     detail: str = ""
+
+
+class SeriesChange(Message, frozen=True, tag="series_change"):
+    """From this entry on another class feeds the symbol's series, which starts anew: the collector's decision."""
+
+    symbol: str
+    source_class: str
+    before: str
+    """The class that fed it up to here."""
+    at_ms: int
+    """Stream time."""
+    why: str
+    """Slug: "terminal_came", "terminal_gone", "class_down", "class_back"."""
+    raw_id: str = ""
+    """Entry id in `raw`; filled in by the validator."""
 
 
 class Clock(Message, frozen=True, tag="clock"):

@@ -1,4 +1,6 @@
-"""Requests for history: features -> storer -> collector."""
+"""Requests for history: features -> storer -> collector; and the terminal's ticks: api -> collector."""
+
+from msgspec import Struct
 
 from common.messages.base import Message, Timeframe
 
@@ -23,3 +25,28 @@ class BackfillRequest(Message, frozen=True, tag="backfill"):
     source_class: str
     from_ms: int
     to_ms: int
+
+
+class TerminalTick(Struct, frozen=True, omit_defaults=True):
+    """One tick of a client's own terminal."""
+
+    symbol: str
+    """Generic."""
+    market_ms: int
+    """UTC: the broker's clock less its offset."""
+    bid: float
+    ask: float
+    last: float | None = None
+    volume: float | None = None
+
+
+class TerminalTicks(Message, frozen=True, tag="terminal_ticks"):
+    """What one POST of the terminal brought for one partition, in its order."""
+
+    id: str
+    """Identity of the batch: the same batch sent again carries the same id."""
+    account: str
+    received_ms: int
+    ticks: tuple[TerminalTick, ...]
+    present: tuple[str, ...] = ()
+    """Generic symbols that the terminal watches, with or without a tick in this batch."""

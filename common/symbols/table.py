@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from common.errors import Fatal
 from common.keys import partition_of
 
+TERMINAL = "mt5"
+"""The vendor of listings that the client's own terminal feeds, by POST."""
+
 BUILTIN = Path(__file__).with_name("symbols.toml")
 
 
@@ -49,21 +52,31 @@ class Symbol(_Frozen):
     lot_step: float = Field(gt=0)
     lot_max: float = Field(gt=0)
     partition_group: str = ""
+    failover: tuple[str, ...] = ()
+    """Other classes that may feed the series while its own has no source, preferred first: the user's permission."""
     sources: tuple[Listing, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _series_has_a_source(self) -> Self:
         if not any(listing.source_class == self.series for listing in self.sources):
             raise ValueError(f"series {self.series!r} has no source; classes here: {sorted(self.classes())}")
+        if unlisted := set(self.failover) - self.classes():
+            raise ValueError(f"failover: no source quotes {sorted(unlisted)}; classes here: {sorted(self.classes())}")
         return self
 
     def classes(self) -> set[str]:
         """Return the classes that any of its sources quotes."""
         return {listing.source_class for listing in self.sources}
 
-    def feed(self) -> tuple[Listing, ...]:
-        """Return the listings of the series' own class, preferred first: the only ones that may replace each other."""
-        return tuple(listing for listing in self.sources if listing.source_class == self.series)
+    def feed(self, source_class: str = "") -> tuple[Listing, ...]:
+        """Return the listings of one class (empty: the series' own), preferred first."""
+        wanted = source_class or self.series
+        return tuple(listing for listing in self.sources if listing.source_class == wanted)
+
+    def may_feed(self) -> tuple[str, ...]:
+        """Return the classes that may feed the series, preferred first: the terminal's, its own, those of failover."""
+        terminal = (listing.source_class for listing in self.sources if listing.vendor == TERMINAL)
+        return tuple(dict.fromkeys((*terminal, self.series, *self.failover)))
 
     def partition(self, partitions: int) -> int:
         """Return the partition that this symbol's messages and keys belong to."""
@@ -84,9 +97,9 @@ class SymbolTable(_Frozen):
                 raise ValueError(f"{symbol.name}: no [class] table for {sorted(missing)}")
         return self
 
-    def session_of(self, symbol: str) -> str:
-        """Return the name of the trading session of the symbol's series."""
-        return self.classes[self.symbols[symbol].series].session
+    def session_of(self, symbol: str, source_class: str = "") -> str:
+        """Return the name of the trading session of one class of the symbol (of its series' own class)."""
+        return self.classes[source_class or self.symbols[symbol].series].session
 
     def in_partition(self, partition: int, partitions: int) -> tuple[Symbol, ...]:
         """Return the symbols of one partition, in order."""
