@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check
-PACKAGES := collector validator storer features api common simulator deploy bench
+PACKAGES := collector validator storer features api common simulator deploy bench replay
 
 # Options of the demo, as in: make demo SPEED=60 DATA="gold.csv.gz silver.csv.gz" LIMITS=real INTERVAL=0.5
 DATA ?=
@@ -21,7 +21,22 @@ DEMO ?=
 # Words for supervisorctl or Redis, as one line; through the environment, so that no shell touches a * or >
 CMD ?=
 export CMD
+# A stored period, as in: make replay FROM=2026-06-10T14:30:00Z TO=2026-06-10T16:00:00Z ONLY=EURUSD LEAD_IN=2h
+FROM ?=
+TO ?=
+LEAD_IN ?=
+ONLY ?=
+# A backup, as in: make restore FILE=data/backups/live-20260610T143000Z.tar.gz
+FILE ?=
+KEEP ?=
+N ?=
+STAGE ?=
+WHY ?=
+export WHY
+SOURCE ?=
+STATE ?=
 TESTS ?= tests
+CHAOS_OPTIONS ?= -n 0
 PYTEST_OPTIONS ?= -n 2 --cov --cov-report=term
 
 DEMO_OPTIONS = $(if $(DATA),--data "$(DATA)") $(if $(SPEED),--speed $(SPEED)) $(if $(LIMITS),--limits $(LIMITS)) \
@@ -58,11 +73,35 @@ ctl: $(RUNTIME) ## talk to supervisord, as in: make ctl CMD='restart validator'
 redis: $(RUNTIME) ## ask Redis, as in: make redis CMD='XINFO GROUPS {0}:raw'
 	@$(PY) -m deploy.redis_cli $(WHICH) --line "$$CMD"
 
+breaker: $(RUNTIME) ## force a source's breaker, or set it free (SOURCE= STATE=open|closed|auto WHY='...')
+	@$(PY) -m deploy.breaker $(WHICH) --why "$$WHY" "$(SOURCE)" "$(STATE)"
+
+backup: $(RUNTIME) ## copy everything stored into STATE_DIR/backups, while it runs, and prove it (KEEP=7)
+	@$(PY) -m deploy.backup make $(WHICH) $(if $(KEEP),--keep $(KEEP))
+
+restore: $(RUNTIME) ## put a backup back, and keep what was there aside (FILE=...)
+	@$(PY) -m deploy.backup restore $(WHICH) "$(FILE)"
+
+replay: $(RUNTIME) ## run a stored period through the stages again and compare (FROM= TO= ONLY= LEAD_IN=2h)
+	@$(PY) -m replay $(WHICH) --from "$(FROM)" --to "$(TO)" --symbols "$(ONLY)" --lead-in "$(LEAD_IN)"
+
+partitions: $(RUNTIME) ## spread the stopped pipeline's data over another number of partitions (N=4)
+	@$(PY) -m deploy.partitions "$(N)"
+
+retire: $(RUNTIME) ## keep no more entries for a stage that will not come back (STAGE=features WHY='...')
+	@$(PY) -m deploy.retire $(WHICH) "$(STAGE)" --why "$(WHY)"
+
 test: $(DEV) ## run all tests, with coverage (TESTS=tests/common for a part)
 	@$(PY) -m pytest $(TESTS) $(PYTEST_OPTIONS)
 
 test-long: $(DEV) ## run the long tests: a whole recorded trading day, with and without kills
 	@$(PY) -m pytest -m long -s --no-cov -n 0 tests
+
+chaos: $(DEV) ## provoke every fault of docs/faults.md, and print what was promised and what came of it (TESTS=)
+	@$(PY) -m pytest -m chaos -p tests.chaos.report --no-cov $(CHAOS_OPTIONS) $(TESTS)
+
+chaos-page: $(DEV) ## the same, and write what was measured into docs/faults.md
+	@$(PY) -m pytest -m chaos -p tests.chaos.report --fault-page --no-cov $(CHAOS_OPTIONS) $(TESTS)
 
 lint: $(DEV) ## check style, format, types and import rules
 	$(PY) -m ruff check .
@@ -103,4 +142,4 @@ $(DEV): requirements-dev.lock $(RUNTIME)
 	@$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo run start start-demo stop status logs ctl redis test test-long lint format bench lock clean
+.PHONY: help demo run start start-demo stop status logs ctl redis breaker backup restore replay partitions retire test test-long chaos chaos-page lint format bench lock clean

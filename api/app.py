@@ -16,7 +16,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api import background, bars, dashboard, features, health, report_routes, signals, sources, symbols
+from api import (
+    background,
+    bars,
+    breakers,
+    dashboard,
+    features,
+    gaps,
+    health,
+    report_routes,
+    signals,
+    sources,
+    symbols,
+    tick_routes,
+)
 from api.context import Context
 from api.errors import ApiError, ascii_response, json_response
 from api.guard import Guard
@@ -40,12 +53,15 @@ def routes() -> list[Route]:
         Route("/api/signals", signals.get_signals, methods=["GET"]),
         Route("/api/bars/{symbol}", bars.get_bars, methods=["GET"]),
         Route("/api/features/{symbol}", features.get_features, methods=["GET"]),
+        Route("/api/gaps", gaps.get_gaps, methods=["GET"]),
         Route("/api/sources", sources.get_sources, methods=["GET"]),
+        Route("/api/sources/{name}/breaker", breakers.post_breaker, methods=["POST"]),
         Route("/api/symbols", symbols.get_symbols, methods=["GET"]),
         Route("/api/positions", report_routes.get_positions, methods=["GET"]),
         Route("/api/executions", report_routes.post_execution, methods=["POST"]),
         Route("/api/executions/close", report_routes.post_close, methods=["POST"]),
         Route("/api/events", report_routes.post_event, methods=["POST"]),
+        Route("/api/ticks", tick_routes.post_ticks, methods=["POST"]),
     ]
 
 
@@ -97,6 +113,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     finally:
         await context.pool.close()
         context.journal.close()
+        context.ticks.close()
 
 
 @asynccontextmanager

@@ -9,7 +9,8 @@ import structlog
 from api.context import STAGE, Context
 from api.operator_metrics import DATA_POINTS, counted
 from api.position_watch import Watch
-from api.publisher import STREAMS
+from api.publisher import STREAMS, Publisher
+from common import keys
 from common.clock import monotonic_s
 from common.errors import PipelineError, Retryable
 from common.heartbeat import Heartbeat
@@ -30,7 +31,8 @@ async def run(context: Context) -> None:
     """Do all of it until cancelled. What fails is tried again; nothing here stops the answers."""
     async with asyncio.TaskGroup() as group:
         group.create_task(_every(TICK_S, "heartbeat", _Beat(context).beat))
-        group.create_task(_every(0.0, "publisher", _Sender(context).send))
+        group.create_task(_every(0.0, "publisher", partial(_send, context.ledger.arrived, context.publisher)))
+        group.create_task(_every(0.0, "ticks", partial(_send, context.ticks.arrived, context.tick_publisher)))
         group.create_task(_every(TICK_S, "positions", partial(Watch().look, context)))
         group.create_task(_every(TICK_S, "equity", _EquityObserver(context).observe))
         group.create_task(_every(TICK_S, "sessions", partial(prepare_sessions, context)))
@@ -47,7 +49,9 @@ async def prepare_sessions(context: Context) -> None:
         stream_ms = None
     if stream_ms is not None:
         moments += [stream_ms, stream_ms + DAY_MS]
-    sessions = {context.table.session_of(name) for name in context.table.symbols}
+    sessions = {
+        context.table.session_of(name, c) for name, symbol in context.table.symbols.items() for c in symbol.may_feed()
+    }
     await asyncio.to_thread(_look_up, sessions, moments)
 
 
@@ -80,6 +84,7 @@ class _Beat:
 async def keep_house(context: Context) -> None:
     """Forget old reports, and trim the streams that the api writes."""
     await context.ledger.forget(context.wall_ms())
+    await context.ticks.forget(context.wall_ms())
     async with context.pool.lent():
         await asyncio.to_thread(_trim, context.settings)
 
@@ -88,30 +93,24 @@ def _trim(settings: Settings) -> None:
     link = open_link(settings)
     try:
         for partition in range(settings.stream_partitions):
-            trim(link, STREAMS, partition)
+            trim(link, (*STREAMS, keys.TICKS), partition, settings.stream_budget)
     finally:
         link.close()
 
 
-class _Sender:
-    """Publishes as soon as something arrives, and looks each second whether Redis was away."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    async def send(self) -> None:
-        arrived = self._context.ledger.arrived
-        try:
-            async with asyncio.timeout(TICK_S):
-                await arrived.wait()
-        except TimeoutError:
-            pass
-        arrived.clear()
-        try:
-            await self._context.publisher.publish()
-        except Retryable:
-            arrived.set()
-            raise
+async def _send(arrived: asyncio.Event, publisher: Publisher) -> None:
+    """Publish as soon as something arrives, and look each second whether Redis was away."""
+    try:
+        async with asyncio.timeout(TICK_S):
+            await arrived.wait()
+    except TimeoutError:
+        pass
+    arrived.clear()
+    try:
+        await publisher.publish()
+    except Retryable:
+        arrived.set()
+        raise
 
 
 async def _every(seconds: float, name: str, work: Callable[[], Awaitable[None]]) -> None:

@@ -11,12 +11,14 @@ from api.context import Context, context_of
 from api.errors import away, json_response
 from api.freshness import data_age_ms
 from api.params import symbol_of, timeframe_of, truth, whole
+from api.pipeline_state import LaneHead, SymbolState
 from api.times import iso
 from common import keys
 from common.bars import to_bars
 from common.errors import Retryable
 from common.features import FeatureSet
 from common.messages import Bar, Timeframe
+from common.redis_link import Command
 from common.symbols import Symbol
 
 DEFAULT_LIMIT = 100
@@ -36,6 +38,8 @@ class BarRow(Struct, frozen=True):
     source: str
     origin: str
     complete: bool
+    repaired: bool
+    """The gap ledger had it put there."""
 
 
 class BarsReply(Struct, frozen=True):
@@ -63,15 +67,15 @@ async def get_bars(request: Request) -> Response:
     timeframe = cast(Timeframe, timeframe_of(query, context.settings.timeframes))
     limit = whole(query, "limit", DEFAULT_LIMIT, context.settings.max_bars_cache)
     wants_forming = truth(query, "forming")
-    bars, served_from = await _bars(context, symbol, timeframe, limit)
-    wall_ms = context.wall_ms()
     pipeline = await context.state.read()
     state = pipeline.symbols[symbol.name]
+    source_class, bars, served_from = await _bars(context, state, timeframe, limit)
+    wall_ms = context.wall_ms()
     reply = BarsReply(
         symbol=symbol.name,
         broker=symbol.broker,
         timeframe=timeframe,
-        source_class=symbol.series,
+        source_class=source_class,
         count=len(bars),
         bars=[_row(bar) for bar in bars],
         served_from=served_from,
@@ -83,29 +87,39 @@ async def get_bars(request: Request) -> Response:
     return json_response(reply)
 
 
-async def _bars(context: Context, symbol: Symbol, timeframe: Timeframe, limit: int) -> tuple[list[Bar], str]:
-    cached = await cached_bars(context, symbol, timeframe, limit)
+async def _bars(context: Context, state: SymbolState, timeframe: Timeframe, limit: int) -> tuple[str, list[Bar], str]:
+    """Return the class of the bars, the bars, and where they are from."""
+    source_class, cached = await cached_bars(context, state, timeframe, limit)
     if len(cached) >= limit:
         context.metrics.count("md_cache_hits_total")
-        return cached, "cache"
+        return source_class, cached, "cache"
     context.metrics.count("md_cache_misses_total")
     before_ms = cached[0].open_ms if cached else 2**62
     try:
         older = await asyncio.to_thread(
-            context.history.bars, symbol.name, symbol.series, timeframe, before_ms, limit - len(cached)
+            context.history.bars, state.symbol.name, source_class, timeframe, before_ms, limit - len(cached)
         )
     except Retryable as e:
         if not cached:
             raise away("history_away", "no bars in the cache, and the history can't be read", str(e)) from e
-        return cached, "cache"
-    return [*older, *cached], "cache+sqlite" if cached else "sqlite"
+        return source_class, cached, "cache"
+    return source_class, [*older, *cached], "cache+sqlite" if cached else "sqlite"
 
 
-async def cached_bars(context: Context, symbol: Symbol, timeframe: Timeframe, count: int) -> list[Bar]:
-    """Return the newest `count` bars of the cache, oldest first. RedisAway if Redis can't say."""
-    key = keys.bar_cache(symbol.partition(context.settings.stream_partitions), symbol.name, timeframe)
-    reply = (await context.pool.exchange([("LRANGE", key, -count, -1)]))[0]
-    return to_bars(cast(list[bytes], reply), symbol.name, timeframe, symbol.series) if isinstance(reply, list) else []
+async def cached_bars(context: Context, state: SymbolState, timeframe: Timeframe, count: int) -> tuple[str, list[Bar]]:
+    """Return the class that the cache's bars are of, and the newest `count` of them. RedisAway if Redis can't say.
+
+    Both at one moment: the engine changes both in one transaction when another class begins to feed the series.
+    """
+    name = state.symbol.name
+    bars_key, lane_key = (make(state.partition, name, timeframe) for make in (keys.bar_cache, keys.feature_values))
+    both: list[Command] = [("LRANGE", bars_key, -count, -1), ("GET", lane_key)]
+    found = (await context.pool.exchange([("MULTI",), *both, ("EXEC",)]))[-1]
+    packed, body = found if isinstance(found, list) else (None, None)
+    lane = context.decoder.decode(LaneHead, lane_key, body)
+    source_class = lane.source_class if lane is not None else state.source_class
+    bars = to_bars(cast(list[bytes], packed), name, timeframe, source_class) if isinstance(packed, list) else []
+    return source_class, bars
 
 
 async def _forming(context: Context, symbol: Symbol, timeframe: str) -> dict[str, float] | None:
@@ -134,5 +148,5 @@ async def read_features(context: Context, symbol: Symbol, timeframe: str) -> Fea
 def _row(bar: Bar) -> BarRow:
     return BarRow(
         bar.open_ms, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.volume_kind, bar.ticks, bar.source,
-        bar.origin, bar.complete,
+        bar.origin, bar.complete, bar.repaired,
     )  # fmt: skip

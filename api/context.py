@@ -13,7 +13,8 @@ from api.pipeline_state import Decoder, StateReader
 from api.publisher import Publisher
 from api.redis_pool import RedisPool, open_pool
 from api.self_reports import LOOK_AROUND_S, SelfReports
-from common import clock
+from api.tick_desk import TickDesk
+from common import clock, keys
 from common.history import History
 from common.metrics import Metrics
 from common.settings import Settings
@@ -51,6 +52,8 @@ class Context:
     journal: Journal
     ledger: Ledger
     publisher: Publisher
+    ticks: TickDesk
+    tick_publisher: Publisher
     metrics: Metrics
     started_s: float
     """Monotonic."""
@@ -69,7 +72,8 @@ class Context:
         """What an operator must know of this process's own work; empty if all is well."""
         full = self.ledger.full_streams()
         journal = f"the journal is full of {', '.join(full)}: new ones are refused" if full else ""
-        return "; ".join(text for text in (self.publisher.trouble, journal) if text)
+        ticks = self.tick_publisher.trouble if self.tick_publisher.held_back else ""
+        return "; ".join(text for text in (self.publisher.trouble, ticks, journal) if text)
 
     @property
     def uptime_s(self) -> float:
@@ -86,6 +90,7 @@ def make_context(
     journal = Journal(settings.state_dir)
     metrics = Metrics(STAGE)
     ledger = Ledger(journal, table, settings.stream_partitions)
+    ticks = TickDesk(settings.state_dir, table, settings.stream_partitions)
     sightings = Sightings(report_wall_ms=ledger.restore())
     return Context(
         settings=settings,
@@ -98,6 +103,10 @@ def make_context(
         journal=journal,
         ledger=ledger,
         publisher=Publisher(pool, ledger, settings.stream_partitions, settings.stream_budget, metrics),
+        ticks=ticks,
+        tick_publisher=Publisher(
+            pool, ticks, settings.stream_partitions, settings.stream_budget, metrics, (keys.TICKS,)
+        ),
         metrics=metrics,
         started_s=clock.monotonic_s(),
         wall_ms=wall_ms,

@@ -74,7 +74,7 @@ async def get_features(request: Request) -> Response:
     pipeline = await context.state.read()
     state = pipeline.symbols[symbol.name]
     now, engine = pipeline.now(wall_ms, state.partition), pipeline.partitions[state.partition].engine
-    session = context.table.session_of(symbol.name)
+    session = context.table.session_of(symbol.name, state.source_class)
     reply = FeaturesReply(
         symbol=symbol.name,
         broker=symbol.broker,

@@ -2,6 +2,7 @@
 
 from api.pipeline_state import EnginePass, SymbolState
 from api.times import Now
+from common.sessions import is_open
 
 # Longest silence of a symbol in an open session. Vendors' free chart endpoints refresh every 10 s, so two refreshes
 # may fail; a signal that rests on older quotes than that is advice about the past.
@@ -15,12 +16,16 @@ def data_age_ms(state: SymbolState, now: Now) -> int | None:
     return max(0, now.stream_ms - state.lane.market_ms)
 
 
-def silent(state: SymbolState, now: Now) -> bool:
-    """Tell whether a symbol whose session is open has given nothing for too long, beyond its declared delay."""
+def silent(state: SymbolState, now: Now, session: str) -> bool:
+    """Tell whether a symbol whose session is open has given nothing for too long, beyond its declared delay.
+
+    From the opening on it has as long for the first quote: what it gave before the break is no sign of silence.
+    """
+    limit_ms = SILENT_AFTER_MS + (state.lane.delay_ms if state.lane is not None else 0)
+    if now.stream_ms is not None and not is_open(session, now.stream_ms - limit_ms):
+        return False
     age_ms = data_age_ms(state, now)
-    if age_ms is None or state.lane is None:
-        return True
-    return age_ms > SILENT_AFTER_MS + state.lane.delay_ms
+    return age_ms is None or age_ms > limit_ms
 
 
 def engine_lag_ms(engine: EnginePass | None, now: Now) -> int | None:

@@ -71,8 +71,16 @@ class Guard:
     def _route(self, path: str) -> str:
         if path in self._routes:
             return path
-        parent = path.rpartition("/")[0] + "/{symbol}"
-        return parent if parent in self._routes else "other"
+        parts = path.split("/")
+        return next((route for route in self._routes if _fits(route, parts)), "other")
+
+
+def _fits(route: str, parts: list[str]) -> bool:
+    """Tell whether a path, cut at its slashes, is one of a route with a parameter."""
+    names = route.split("/")
+    return len(names) == len(parts) and all(
+        name == part or name.startswith("{") for name, part in zip(names, parts, strict=True)
+    )
 
 
 def _body_left(scope: Scope) -> bool:

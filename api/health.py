@@ -9,6 +9,7 @@ from api import health_components as parts
 from api.context import STAGE, Context, context_of
 from api.errors import json_response
 from api.health_components import Component
+from api.health_gaps import gaps_component
 from api.health_survey import Survey, survey
 from api.operator_metrics import cache_hit_rate, metrics_json, performance
 from api.prometheus import CONTENT_TYPE, exposition
@@ -100,6 +101,7 @@ def _components(context: Context, seen: Survey, hit_rate: float | None) -> dict[
     return {
         "redis": parts.redis_component(seen),
         "database": parts.database_component(seen, context.settings),
+        "gaps": gaps_component(seen),
         "mt5": parts.mt5_component(sightings.last_wall_ms, sightings.equity, seen.wall_ms),
         "data_pipeline": parts.pipeline_component(seen, context.settings, context.table, hit_rate),
         **{stage: parts.stage_component(stage, seen.pulses, seen.wall_ms) for stage in parts.STAGES},

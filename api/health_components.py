@@ -7,7 +7,7 @@ from api.freshness import engine_current, engine_lag_ms, silent
 from api.health_survey import Survey
 from api.sources import REPORT_LIMIT_MS
 from api.times import iso
-from common.heartbeat import Pulse
+from common.heartbeat import RETIRED, Pulse
 from common.sessions import is_open
 from common.settings import Settings
 from common.symbols import SymbolTable
@@ -85,7 +85,7 @@ def pipeline_component(survey: Survey, settings: Settings, table: SymbolTable, h
     newest = [age for age in known if age is not None]
     ages: dict[str, object] = dict(freshness or dict.fromkeys(table.symbols))
     ages["max"] = max(newest) if newest and len(newest) == len(known) else None
-    quiet = _silent(survey, trading)
+    quiet = _silent(survey, table, trading)
     more: dict[str, object] = {
         "data_freshness_seconds": ages,
         "cache_hit_rate": hit_rate,
@@ -114,6 +114,8 @@ CLIENT_SILENT_AFTER_S = 60  # it polls once a second
 
 def _process(pulse: Pulse, wall_ms: int) -> tuple[str, str]:
     age_ms = wall_ms - pulse.wall_ms
+    if pulse.status == RETIRED:
+        return UNHEALTHY, f"{pulse.instance}: {pulse.message}"
     if abs(age_ms) > HEARTBEAT_LIMIT_MS:
         return UNHEALTHY, f"{pulse.instance}: last heartbeat {age_ms} ms ago, expected within {HEARTBEAT_LIMIT_MS} ms"
     status = PULSE_STATUS.get(pulse.status, UNHEALTHY)
@@ -137,14 +139,21 @@ def _trading(survey: Survey, table: SymbolTable) -> list[str]:
     stream_ms = survey.now.stream_ms
     if survey.pipeline is None or stream_ms is None:
         return []
-    return [name for name in survey.pipeline.symbols if is_open(table.session_of(name), stream_ms)]
+    states = survey.pipeline.symbols.items()
+    return [name for name, state in states if is_open(table.session_of(name, state.source_class), stream_ms)]
 
 
-def _silent(survey: Survey, trading: Sequence[str]) -> list[str]:
-    if survey.pipeline is None:
+def _silent(survey: Survey, table: SymbolTable, trading: Sequence[str]) -> list[str]:
+    pipeline = survey.pipeline
+    if pipeline is None:
         return []
-    states = [survey.pipeline.symbols[name] for name in trading]
-    return [s.symbol.name for s in states if silent(s, survey.pipeline.now(survey.wall_ms, s.partition))]
+    quiet = []
+    for name in trading:
+        state = pipeline.symbols[name]
+        now = pipeline.now(survey.wall_ms, state.partition)
+        if silent(state, now, table.session_of(name, state.source_class)):
+            quiet.append(name)
+    return quiet
 
 
 def _pipeline_status(survey: Survey, settings: Settings, trading: list[str], quiet: list[str]) -> tuple[str, str]:

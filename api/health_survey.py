@@ -12,11 +12,13 @@ from api.redis_pool import RedisAway
 from api.self_reports import SelfReports
 from api.sources import source_view
 from api.times import Now
-from common.breaker_model import BreakerView
+from common.breaker import BreakerView
 from common.clock import monotonic_s
 from common.errors import Retryable
+from common.gap_history import LaneRecord
 from common.heartbeat import Pulse
 from common.sources import SourceReport
+from common.symbols import TERMINAL
 
 DATABASE_WITHIN_S = 1.0
 
@@ -27,6 +29,8 @@ class Database:
 
     written_ms: int | None
     error: str
+    lanes: tuple[LaneRecord, ...] = ()
+    """Of the gap ledger."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,9 @@ class Survey:
     def data_sources(self) -> dict[str, dict[str, object]]:
         """Return `.data_sources` of the health report."""
         now_ms = self.now.stream_ms or self.wall_ms
+        breakers = {name: None if name == TERMINAL else self.breakers.get(name, BreakerView()) for name in self.reports}
         return {
-            name: source_view(report, self.breakers.get(name, BreakerView()), self.wall_ms, now_ms)
-            for name, report in self.reports.items()
+            name: source_view(report, breakers[name], self.wall_ms, now_ms) for name, report in self.reports.items()
         }
 
 
@@ -100,9 +104,10 @@ async def _said(
 async def _database(context: Context) -> Database:
     try:
         written_ms = await _within(DATABASE_WITHIN_S, asyncio.to_thread(context.history.written_ms))
+        lanes = await _within(DATABASE_WITHIN_S, asyncio.to_thread(context.history.lanes))
     except (Retryable, TimeoutError) as e:
         return Database(None, str(e) or f"no answer within {DATABASE_WITHIN_S} s")
-    return Database(written_ms, "")
+    return Database(written_ms, "", tuple(lanes))
 
 
 Result = TypeVar("Result")

@@ -58,8 +58,9 @@ class Kept:
 class Journal:
     """One SQLite file with one connection; any thread may call. Retryable if the disk says no."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / NAME
+    def __init__(self, folder: Path, name: str = NAME, keep_ms: int = KEEP_MS) -> None:
+        self.path = folder / name
+        self._keep_ms = keep_ms
         self._lock = threading.Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -106,9 +107,9 @@ class Journal:
             raise Retryable(f"{self.path}: {e}") from e
 
     def forget(self, now_wall_ms: int) -> None:
-        """Delete what is older than any position can be."""
+        """Delete what is older than anything that matters."""
         with self._lock:
-            if self._execute("DELETE FROM reports WHERE wall_ms < ?", (now_wall_ms - KEEP_MS,)):
+            if self._execute("DELETE FROM reports WHERE wall_ms < ?", (now_wall_ms - self._keep_ms,)):
                 self._kept = self._count()
 
     def close(self) -> None:

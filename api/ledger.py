@@ -1,7 +1,9 @@
 """Accept reports: to the journal first, then into memory; from the journal they come back after a restart."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import msgspec
 import structlog
@@ -41,6 +43,8 @@ class FillContext(Struct, frozen=True):
     symbol: str
     target: float
     signal_id: str
+    source_class: str = ""
+    """The class that fed the symbol's series; empty: not known."""
 
 
 class PresumedEnd(Struct, frozen=True):
@@ -94,16 +98,19 @@ class Ledger:
         """Note which signal a client saw last, to know the targets of the fill that may follow."""
         self._served[signal.symbol, plain(signal.strategy)] = signal
 
-    async def fill(self, body: reports.Body, stream_ms: int, wall_ms: int) -> Receipt:
-        """Accept a fill. ApiError 422 or 503."""
+    async def fill(
+        self, body: reports.Body, stream_ms: int, wall_ms: int, feeding: Mapping[str, str] = MappingProxyType({})
+    ) -> Receipt:
+        """Accept a fill. feeding: symbol -> the class that feeds its series. ApiError 422 or 503."""
         fill = reports.fill_of(body)
         symbol = find_symbol(fill.symbol, self._table)
         name = symbol.name if symbol else fill.symbol
         signal = self._served.get((name, fill.alpha_id))
         matched = signal is not None and signal.action == fill.action
         context = FillContext(
-            name, signal.take_profit_2 if signal and matched else fill.target, signal.id if signal and matched else ""
-        )
+            name, signal.take_profit_2 if signal and matched else fill.target, signal.id if signal and matched else "",
+            signal.source_class if signal and matched else feeding.get(name, ""),
+        )  # fmt: skip
         message = Execution(f"open:{fill.trade_id}", fill.trade_id, name, stream_ms, body)
         return await self._accept_new(message, wall_ms, self._partition(name), msgspec.json.encode(context))
 
@@ -219,7 +226,14 @@ class Ledger:
             context = msgspec.json.decode(report.context, type=FillContext)
             fill = reports.fill_of(message.body)
             self.positions.add(
-                fill.position(context.symbol, message.received_ms, report.wall_ms, context.target, context.signal_id)
+                fill.position(
+                    context.symbol,
+                    message.received_ms,
+                    report.wall_ms,
+                    context.target,
+                    context.signal_id,
+                    context.source_class,
+                )
             )
         elif isinstance(message, Execution):
             closing = reports.close_of(message.body).closing(message.received_ms)

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from datetime import datetime
 
 from starlette.datastructures import QueryParams
 
@@ -13,6 +14,7 @@ LARGEST_EQUITY = 1e12  # beyond this somebody's formatting is broken
 # ASCII digits only: float() also takes "1_000", other scripts' digits and blanks around them.
 _DECIMAL = re.compile(r"[0-9]{1,40}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
+_EPOCH_MS = re.compile(r"[0-9]{1,14}", re.ASCII)
 _TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -38,6 +40,36 @@ def whole(query: QueryParams, name: str, default: int, largest: int) -> int:
     if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= largest:
         raise invalid(f"{name} is out of range", f"a whole number from 1 to {largest}", text)
     return int(text)
+
+
+def moment_ms(query: QueryParams, name: str, default: int) -> int:
+    """Return a time as UTC epoch milliseconds: given so, or in ISO 8601 with a zone."""
+    text = _single(query, name)
+    if text is None:
+        return default
+    if _EPOCH_MS.fullmatch(text):
+        return int(text)
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is not None:
+            return int(at.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        pass
+    raise invalid(f"{name} is no time", "epoch milliseconds, or ISO 8601 with a zone: 2026-06-17T14:00:00Z", text)
+
+
+def choices(query: QueryParams, name: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the words of a comma-separated list, all of them known; none if the parameter is absent."""
+    text = _single(query, name)
+    words = () if text is None else tuple(dict.fromkeys(part for part in text.split(",") if part))
+    if not set(words) <= set(known):
+        raise invalid(f"{name} holds an unknown word", "some of " + ", ".join(known), text or "")
+    return words
+
+
+def text_of(query: QueryParams, name: str) -> str:
+    """Return a parameter as it was given; empty if it is absent."""
+    return _single(query, name) or ""
 
 
 def truth(query: QueryParams, name: str) -> bool:

@@ -37,6 +37,8 @@ class LaneHead(Struct, frozen=True):
     source_class: str = ""
     delay_ms: int = 0
     """How late the class is by contract."""
+    warming: str = ""
+    """Why the symbol gives no signals since another class feeds its series."""
     forming: FormingHead | None = None
 
 
@@ -65,6 +67,12 @@ class SymbolState:
     lane: LaneHead | None
     signal: Signal | None
     status: SymbolStatus | None
+
+    @property
+    def source_class(self) -> str:
+        """The class that feeds the series, by the collector's word; its own before the first."""
+        said = self.status.source_class if self.status is not None else ""
+        return said if said in self.symbol.may_feed() else self.symbol.series
 
 
 @dataclass(frozen=True)

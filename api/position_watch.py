@@ -8,8 +8,18 @@ from api.context import Context
 from api.pipeline_state import Pipeline
 from api.positions import Position, PriceRange, presumed_closing
 from common.messages import TIMEFRAME_MS, Timeframe
+from common.symbols import TERMINAL, Symbol
 
 OVERLAP_BARS = 5
+
+
+def _comparable(position: Position, symbol: Symbol, source_class: str) -> bool:
+    """Whether prices of a class can tell the end of a position: those it was opened by, or those it is traded at.
+
+    A future and its spot price lie further apart than many a stop.
+    """
+    traded_at = any(listing.vendor == TERMINAL for listing in symbol.feed(source_class))
+    return traded_at or position.source_class in ("", source_class)
 
 
 @dataclass
@@ -41,10 +51,12 @@ class Watch:
         since_ms = self._seen_ms[position.trade_id]
         behind = (state.lane.market_ms - since_ms) // TIMEFRAME_MS[timeframe] + OVERLAP_BARS
         count = max(OVERLAP_BARS, min(context.settings.max_bars_cache, behind))
-        bars = await cached_bars(context, state.symbol, timeframe, count)
+        source_class, bars = await cached_bars(context, state, timeframe, count)
+        if not _comparable(position, state.symbol, source_class):
+            return []
         if bars:
             self._seen_ms[position.trade_id] = max(since_ms, bars[-1].open_ms)
         ranges = [PriceRange(bar.open_ms, bar.high, bar.low) for bar in bars]
-        if state.lane.forming is not None:
+        if state.lane.forming is not None and state.lane.source_class == source_class:
             ranges.append(PriceRange(state.lane.market_ms, state.lane.forming.close, state.lane.forming.close))
         return ranges

@@ -50,6 +50,8 @@ class Position:
     signal_id: str = ""
     """The signal that it was matched to; empty if none was."""
     closing: Closing | None = None
+    source_class: str = ""
+    """The class that fed the series then; empty where it is not known."""
 
 
 class Positions:

@@ -4,12 +4,12 @@ Readers tell reports by their id, so that the same one twice does no harm.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import structlog
 
 from api.journal import Report
-from api.ledger import Ledger
 from api.redis_pool import RedisPool
 from common import keys
 from common.errors import Retryable
@@ -22,12 +22,24 @@ BATCH = 200  # reports in one round trip
 STREAMS = (keys.EXECUTIONS, keys.EVENTS)
 
 
+class Outbox(Protocol):
+    """What was accepted, on the disk and in memory."""
+
+    unsent: list[Report]
+
+    async def every_report(self) -> list[Report]: ...
+
+
 class Publisher:
     """Knows whether everything accepted has been sent since Redis was last away, and which streams are full."""
 
-    def __init__(self, pool: RedisPool, ledger: Ledger, partitions: int, budget_entries: int, metrics: Metrics) -> None:
+    def __init__(
+        self, pool: RedisPool, ledger: Outbox, partitions: int, budget_entries: int, metrics: Metrics,
+        streams: Sequence[keys.Stream] = STREAMS,
+    ) -> None:  # fmt: skip
         self._pool = pool
         self._ledger = ledger
+        self._streams = streams
         self._partitions = range(partitions)
         self._budget_entries = budget_entries
         self._metrics = metrics
@@ -68,7 +80,7 @@ class Publisher:
 
     async def _look(self) -> tuple[tuple[Reply, ...], dict[str, int]]:
         """Return each partition's incarnation, and how many entries each stream may still take."""
-        streams = [stream.key(p) for stream in STREAMS for p in self._partitions]
+        streams = [stream.key(p) for stream in self._streams for p in self._partitions]
         asked: list[Command] = [("GET", keys.incarnation(p)) for p in self._partitions]
         replies = await self._pool.exchange([*asked, *(("XLEN", key) for key in streams)])
         lengths = replies[len(asked) :]
@@ -92,8 +104,8 @@ class Publisher:
             _remove(sent, reports)
 
     def _note_full(self, room: dict[str, int]) -> None:
-        full = [s.name for s in STREAMS if any(room[s.key(p)] <= 0 for p in self._partitions)]
-        for stream in STREAMS:
+        full = [s.name for s in self._streams if any(room[s.key(p)] <= 0 for p in self._partitions)]
+        for stream in self._streams:
             self._metrics.gauge("md_stream_over_budget", float(stream.name in full), stream=stream.name)
         if full and not self.held_back:
             log.warning("publisher.held_back", streams=full, budget=self._budget_entries)

@@ -10,6 +10,7 @@ from api.body import first_object
 from api.context import Context, context_of
 from api.errors import json_response
 from api.ledger import Receipt
+from api.pipeline_state import Pipeline
 from api.positions import Position
 from api.redis_pool import RedisAway
 from api.times import iso
@@ -18,21 +19,22 @@ from api.times import iso
 async def post_execution(request: Request) -> Response:
     """Keep the report of a fill."""
     context, body = context_of(request), await first_object(request)
-    stream_ms, wall_ms = await _times(context)
-    return _answer(context, await context.ledger.fill(body, stream_ms, wall_ms), wall_ms)
+    pipeline, stream_ms, wall_ms = await _present(context)
+    feeding = {} if pipeline is None else {name: state.source_class for name, state in pipeline.symbols.items()}
+    return _answer(context, await context.ledger.fill(body, stream_ms, wall_ms, feeding), wall_ms)
 
 
 async def post_close(request: Request) -> Response:
     """Keep the report of a close."""
     context, body = context_of(request), await first_object(request)
-    stream_ms, wall_ms = await _times(context)
+    stream_ms, wall_ms = await times(context)
     return _answer(context, await context.ledger.close(body, stream_ms, wall_ms), wall_ms)
 
 
 async def post_event(request: Request) -> Response:
     """Keep another report."""
     context, body = context_of(request), await first_object(request)
-    stream_ms, wall_ms = await _times(context)
+    stream_ms, wall_ms = await times(context)
     return _answer(context, await context.ledger.event(body, stream_ms, wall_ms), wall_ms)
 
 
@@ -44,15 +46,21 @@ async def get_positions(request: Request) -> Response:
     return json_response({**head, "count": len(positions), "positions": positions})
 
 
-async def _times(context: Context) -> tuple[int, int]:
+async def times(context: Context) -> tuple[int, int]:
     """Return the stream's time and real time. A report is taken without Redis too: real time stands for both then."""
+    _, stream_ms, wall_ms = await _present(context)
+    return stream_ms, wall_ms
+
+
+async def _present(context: Context) -> tuple[Pipeline | None, int, int]:
+    """Return the pipeline's state, None without Redis, and both times."""
     wall_ms = context.wall_ms()
     try:
         pipeline = await context.state.read()
     except RedisAway:
         pipeline = None
     stream_ms = None if pipeline is None else pipeline.now(wall_ms).stream_ms
-    return (wall_ms if stream_ms is None else stream_ms), wall_ms
+    return pipeline, wall_ms if stream_ms is None else stream_ms, wall_ms
 
 
 def _answer(context: Context, receipt: Receipt, wall_ms: int) -> Response:

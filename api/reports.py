@@ -30,11 +30,13 @@ class Fill:
     target: float
     alpha_id: str
 
-    def position(self, symbol: str, opened_ms: int, wall_ms: int, target: float, signal_id: str) -> Position:
+    def position(
+        self, symbol: str, opened_ms: int, wall_ms: int, target: float, signal_id: str, source_class: str
+    ) -> Position:
         """Return the position that it opened, with what the api knows beside it."""
         return Position(
             self.trade_id, symbol, self.alpha_id, self.action, self.lots, self.entry, self.stop, target, opened_ms,
-            wall_ms, signal_id,
+            wall_ms, signal_id, source_class=source_class,
         )  # fmt: skip
 
 

@@ -9,12 +9,12 @@ import structlog
 
 from api.redis_pool import RedisPool
 from common import keys
-from common.breaker_model import BreakerView, view_of
+from common.breaker import BreakerView, view_of
 from common.clock import monotonic_s
 from common.heartbeat import Pulse, read_pulses
 from common.redis_link import Command, Reply, flat_pairs
 from common.sources import SourceReport, decode_report
-from common.symbols import SymbolTable
+from common.symbols import TERMINAL, SymbolTable
 
 log = structlog.get_logger()
 
@@ -56,9 +56,10 @@ class SelfReports:
         return {name: _report(reply) for name, reply in zip(self.vendors, replies, strict=True)}
 
     async def breakers(self) -> dict[str, BreakerView]:
-        """Return each vendor's breaker."""
-        replies = await self.pool.exchange([("HGETALL", keys.breaker(name)) for name in self.vendors])
-        return {name: view_of(_fields(reply)) for name, reply in zip(self.vendors, replies, strict=True)}
+        """Return each vendor's breaker; the client's own terminal has none."""
+        names = [name for name in self.vendors if name != TERMINAL]
+        replies = await self.pool.exchange([("HGETALL", keys.breaker(name)) for name in names])
+        return {name: view_of(_fields(reply)) for name, reply in zip(names, replies, strict=True)}
 
     async def _search(self) -> list[str]:
         found: set[str] = set()

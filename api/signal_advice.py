@@ -57,6 +57,7 @@ def judge(question: Question, state: SymbolState) -> Advice | Withheld:
     now = question.pipeline.now(question.wall_ms, state.partition)
     try:
         _pipeline_works(question, state, now)
+        _one_class(state)
         _on_time(question, state)
         age_ms = _data_is_fresh(question, state, now)
         signal = _current(state, now)
@@ -94,7 +95,7 @@ def _pipeline_works(question: Question, state: SymbolState, now: Now) -> None:
 
 
 def _data_is_fresh(question: Question, state: SymbolState, now: Now) -> int:
-    session = question.table.session_of(state.symbol.name)
+    session = question.table.session_of(state.symbol.name, state.source_class)
     if now.stream_ms is None or not is_open(session, now.stream_ms):
         raise Rejected("session_closed", f"session {session} is closed")
     if state.status is not None and state.status.status == "withheld":
@@ -107,9 +108,18 @@ def _data_is_fresh(question: Question, state: SymbolState, now: Now) -> int:
     return age_ms
 
 
+def _one_class(state: SymbolState) -> None:
+    """The collector is ahead of the engine for a moment; then the new class's values warm up."""
+    lane = state.lane
+    if lane is not None and lane.source_class != state.source_class:
+        raise Rejected("series_changed", f"series changed to {state.source_class}; warming")
+    if lane is not None and lane.warming:
+        raise Rejected("series_changed", lane.warming)
+
+
 def _on_time(question: Question, state: SymbolState) -> None:
     signal, lane = state.signal, state.lane
-    source, source_class = (signal.source, signal.source_class) if signal else ("", state.symbol.series)
+    source, source_class = (signal.source, signal.source_class) if signal else ("", state.source_class)
     late_ms = max(lane.delay_ms if lane else 0, delay_ms(state.symbol, source, source_class, question.settings.limits))
     if late_ms:
         raise Rejected("delayed_class", f"{source_class} is {late_ms // 1000} s late by contract: it feeds no signal")
@@ -121,8 +131,8 @@ def _current(state: SymbolState, now: Now) -> Signal:
         raise Rejected("no_signal", "no setup on a closed bar")
     if stream_ms >= signal.expires_ms:
         raise Rejected("expired", f"the last one, {signal.id}, expired {stream_ms - signal.expires_ms} ms ago")
-    if signal.source_class != state.symbol.series:
-        raise Rejected("wrong_class", f"it rests on {signal.source_class}, the series is {state.symbol.series}")
+    if signal.source_class != state.source_class:
+        raise Rejected("wrong_class", f"it rests on {signal.source_class}, the series is {state.source_class}")
     return signal
 
 

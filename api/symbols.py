@@ -23,7 +23,7 @@ async def get_symbols(request: Request) -> Response:
 
 def _symbol(context: Context, pipeline: Pipeline, state: SymbolState, wall_ms: int) -> dict[str, object]:
     symbol, now = state.symbol, pipeline.now(wall_ms, state.partition)
-    session = context.table.session_of(symbol.name)
+    session = context.table.session_of(symbol.name, state.source_class)
     stream_ms = now.stream_ms
     is_trading = None if stream_ms is None else is_open(session, stream_ms)
     age_ms = data_age_ms(state, now)
@@ -31,7 +31,9 @@ def _symbol(context: Context, pipeline: Pipeline, state: SymbolState, wall_ms: i
         "symbol": symbol.name,
         "title": symbol.title,
         "broker": symbol.broker,
-        "source_class": symbol.series,
+        "source_class": state.source_class,
+        "series": symbol.series,
+        "may_feed": symbol.may_feed(),
         "quote_currency": symbol.quote_currency,
         "digits": symbol.digits,
         "tick_size": symbol.tick_size,
@@ -45,7 +47,7 @@ def _symbol(context: Context, pipeline: Pipeline, state: SymbolState, wall_ms: i
         "next_close": None if stream_ms is None else iso(next_close_ms(session, stream_ms)),
         "delay_ms": None if state.lane is None else state.lane.delay_ms,
         "data_age_ms": age_ms,
-        "stale": None if is_trading is None or not is_trading else silent(state, now),
+        "stale": None if is_trading is None or not is_trading else silent(state, now, session),
         "status": status_view(state),
         "sources": [
             {"vendor": s.vendor, "name": s.symbol, "source_class": s.source_class, "delay_s": s.delay_s}

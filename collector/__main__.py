@@ -8,7 +8,7 @@ import structlog
 
 from collector.publish import STAGE
 from collector.runtime import Collector
-from collector.vendors import VENDORS
+from collector.vendors import STREAMS, VENDORS
 from common.errors import Fatal, Fenced
 from common.logs import configure_logging
 from common.settings import Settings, load_settings
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 async def _main(settings: Settings) -> None:
-    collector = Collector(settings, VENDORS)
+    collector = Collector(settings, VENDORS, streams=STREAMS)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, collector.stop)

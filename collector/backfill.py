@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from collector.choose import SourceView
-from collector.plan import Turn, turn
+from collector.limits import Purpose
 from collector.publish import STAGE, Publisher
 from collector.right_of_way import RightOfWay
 from collector.source import HISTORY, Means, Source
@@ -28,7 +28,7 @@ from common.messages import TIMEFRAME_MS, BackfillRequest, RawBar, RawBars, enco
 from common.reader import GroupsLost, Reader, Undecodable
 from common.redis_link import Command
 from common.stage import Entry
-from common.symbols import Listing, SymbolTable
+from common.symbols import TERMINAL, Listing, SymbolTable
 
 log = structlog.get_logger()
 
@@ -46,6 +46,8 @@ class History:
     bars: tuple[RawBar, ...] = ()
     listing: Listing | None = None
     detail: str = ""
+    retry_ms: int | None = None
+    """When a source that could not be asked, or failed, may be asked again; None: all that were asked have answered."""
 
 
 class Backfill:
@@ -152,43 +154,48 @@ class Backfill:
         if symbol is None:
             return History(detail=f"{request.symbol} is not in SYMBOLS")
         listings = [x for x in symbol.sources if x.source_class == request.source_class]
-        reasons: list[str] = []
+        found: list[tuple[str, History]] = []
         for listing in listings:
             history = await self._from(listing, request)
             if history.bars:
                 return history
-            reasons.append(f"{listing.vendor}: {history.detail}")
-        return History(detail="; ".join(reasons) or f"no source of class {request.source_class}")
+            found.append((listing.vendor, history))
+        detail = "; ".join(f"{vendor}: {history.detail}" for vendor, history in found)
+        retries = [history.retry_ms for _, history in found if history.retry_ms is not None]
+        return History(
+            detail=detail or f"no source of class {request.source_class}", retry_ms=min(retries, default=None)
+        )
 
     async def _from(self, listing: Listing, request: BackfillRequest) -> History:
         source = self._sources.get(listing.vendor)
         if source is None:
-            return History(detail="no such source")
+            return History(detail="sends no history" if listing.vendor == TERMINAL else "no such source")
         ask = Ask(request.symbol, listing.symbol, listing.source_class, listing.volume)
         queue = list(source.fetcher.history_requests(ask, request.timeframe, request.from_ms, request.to_ms))
         if not queue:
             return History(detail=f"no history of {request.timeframe}")
         bars: list[RawBar] = []
-        detail = ""
+        detail, retry_ms = "", None
         for _ in range(PAGES):
             reading = await self._page(source, ask, queue.pop(0), request)
             bars += [bar for bar in reading.bars if request.from_ms <= bar.open_ms < request.to_ms]
             if reading.next is not None:
                 queue.insert(0, reading.next)
             if reading.verdict not in (Verdict.OK, Verdict.NO_DATA):
-                detail = f"{reading.verdict}: {reading.detail}"
+                detail, now_ms = f"{reading.verdict}: {reading.detail}", self._means.now_ms()
+                retry_ms = _retry_ms(source.view(now_ms), ask.symbol, now_ms)
                 break
             if not queue:
                 detail = "" if bars else reading.detail or "no data"
                 break
         else:
             detail = f"not more than {PAGES} pages"
-        return History(_each_once(bars), listing, detail)
+        return History(_each_once(bars), listing, detail, retry_ms)
 
     async def _page(self, source: Source, ask: Ask, page: Request, request: BackfillRequest) -> HistoryReading:
         await self._way.free()
         now_ms = self._means.now_ms()
-        why_not = _why_not(source.view(now_ms), ask.symbol, now_ms)
+        why_not = _why_not(source.view(now_ms), source.budget.kept(now_ms), ask.symbol, now_ms)
         if why_not:
             return HistoryReading(Verdict.RATE_LIMITED, detail=why_not)
         admission = source.admit()
@@ -209,6 +216,7 @@ class Backfill:
             bars=bars,
             final=final,
             detail=history.detail,
+            retry_ms=history.retry_ms,
         )
 
 
@@ -216,14 +224,26 @@ def _mark(entry_id: str) -> str:
     return f"b:{entry_id}"
 
 
-def _why_not(view: SourceView, symbol: str, now_ms: int) -> str:
-    """Return why a source can't give a symbol's history now; empty if it can. An even spread does not bind it."""
+def _why_not(view: SourceView, kept: Mapping[str, int], symbol: str, now_ms: int) -> str:
+    """Return why a source can't give a symbol's history now; empty if it can. Turns do not bind it.
+
+    kept: window -> credits that history leaves to regular asking.
+    """
     block = view.blocks.get(HISTORY + symbol)
     if block is not None:
         return block.verdict
-    if turn(view.quota, 0, now_ms) is Turn.EXHAUSTED:
+    if view.quota.left(Purpose.BACKFILL, kept) == 0:
         return "quota_spent"
     return view.why_not(symbol, now_ms)
+
+
+def _retry_ms(view: SourceView, symbol: str, now_ms: int) -> int | None:
+    """Return when a source that gave no history may give some; None if only a human can mend that."""
+    if not view.configured:
+        return None
+    blocks = [view.blocks[name].until_ms for name in (HISTORY + symbol, "", symbol) if name in view.blocks]
+    waits = (view.breaker.retry_at_ms, view.quota.turn_ms if view.quota.left(Purpose.BACKFILL) == 0 else None)
+    return max([now_ms, *blocks, *(at_ms for at_ms in waits if at_ms is not None)])
 
 
 def _each_once(bars: Sequence[RawBar]) -> tuple[RawBar, ...]:

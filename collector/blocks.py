@@ -21,6 +21,11 @@ CLOCK_TOLERANCE_MS = 60_000
 
 HOPELESS = frozenset({Verdict.BAD_KEY, Verdict.NOT_ENTITLED, Verdict.UNKNOWN_SYMBOL})
 
+# A symbol that gave nothing so often in a row is asked less and less: some vendors say no more of a name that they do
+# not know than of one without a quote just now.
+EMPTY_PATIENCE = 10
+EMPTY_FIRST_MS, EMPTY_LONGEST_MS = 15_000, 300_000
+
 _PREFIX = b"blocked:"
 
 
@@ -68,6 +73,14 @@ def block_for(verdict: Verdict, now_ms: int, retry_after_s: float | None, wait_m
     if verdict in HOPELESS:
         return Block(verdict, now_ms, now_ms + HOPELESS_MS, detail)
     return None
+
+
+def block_for_empty(times: int, now_ms: int, detail: str) -> Block | None:
+    """Return the block that so many answers without data in a row call for; None if that is not many."""
+    if times < EMPTY_PATIENCE:
+        return None
+    lasts_ms = min(EMPTY_LONGEST_MS, EMPTY_FIRST_MS << min(times - EMPTY_PATIENCE, 8))
+    return Block(Verdict.NO_DATA, now_ms, now_ms + lasts_ms, detail)
 
 
 def store(source: str, symbol: str, block: Block) -> Command:

@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -15,8 +16,29 @@ FILE = Path(__file__).with_name("limits.toml")
 
 # A sliding window is counted in so many buckets: a credit comes back at most one bucket late, never early.
 BUCKETS = 60
-DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 DEFAULT_WAIT_S = 60
+
+
+class Purpose(StrEnum):
+    """What a call is for. It decides whether the call may take of the reserve."""
+
+    REGULAR = "regular"
+    """A price, in its source's turn."""
+    CHECK = "check"
+    """A price that is pushed as well, to compare the two; in its source's turn."""
+    FAILOVER = "failover"
+    """A price out of turn, because the sources that are preferred to this one fail. Takes of the reserve."""
+    SESSION = "session"
+    """What has to be asked before a price can be: a session token. Takes of the reserve."""
+    BACKFILL = "backfill"
+    """History. Takes of the reserve, and of what regular asking can't use."""
+
+    @property
+    def of_reserve(self) -> bool:
+        """Whether its credits are counted against the reserve first."""
+        return self not in (Purpose.REGULAR, Purpose.CHECK)
 
 
 @dataclass(frozen=True)
@@ -28,6 +50,13 @@ class Window:
     credits: int
     zone: str = ""
     """Empty: it slides."""
+    reserve: int = 0
+    """Credits that regular asking leaves."""
+
+    @property
+    def bucket_ms(self) -> int:
+        """The width of the buckets in which a sliding window is counted."""
+        return max(1, self.length_ms // BUCKETS)
 
 
 @dataclass(frozen=True)
@@ -57,22 +86,17 @@ class Plan:
     """The window that the vendor's own count speaks of; empty: none."""
 
     @property
-    def spacing_ms(self) -> int:
-        """Milliseconds per credit when every window is spread evenly; 0: unlimited."""
-        return max((-(-w.length_ms // w.credits) for w in self.windows), default=0)
-
-    @property
     def longest_ms(self) -> int:
-        """The length of the longest window; 0: unlimited."""
-        return max((w.length_ms for w in self.windows), default=0)
+        """The longest that a turn can be away; 0: unlimited."""
+        return max((w.length_ms + w.bucket_ms for w in self.windows), default=0)
 
 
 def counted(window: Window, now_ms: int) -> Counted:
     """Return which buckets of the window count at `now_ms`."""
     if window.zone:
         begin, end = _day(window.zone, now_ms // 1000 // 900 * 900)
-        return Counted(begin, begin, end - 1)
-    width = max(1, window.length_ms // BUCKETS)
+        return Counted(max(begin, now_ms // HOUR_MS * HOUR_MS), begin, end - 1)
+    width = window.bucket_ms
     return Counted(now_ms // width * width, now_ms - window.length_ms - width + 1, now_ms + window.length_ms)
 
 
@@ -80,7 +104,7 @@ def frees_at(window: Window, bucket_ms: int) -> int:
     """Return the first moment at which the bucket no longer counts."""
     if window.zone:
         return _day(window.zone, bucket_ms // 1000 // 900 * 900)[1]
-    return bucket_ms + window.length_ms + max(1, window.length_ms // BUCKETS)
+    return bucket_ms + window.length_ms + window.bucket_ms
 
 
 @lru_cache(maxsize=256)
@@ -99,6 +123,7 @@ class _WindowRow(_Strict):
     name: str
     seconds: int = Field(gt=0)
     credits: int = Field(gt=0)
+    reserve: int = Field(default=0, ge=0)
     zone: str = ""
 
 
@@ -127,9 +152,11 @@ def unlimited(plan: Plan) -> Plan:
 def _plan(vendor: str, table: dict[str, object]) -> Plan:
     name = str(table["plan"])
     row = _PlanRow.model_validate(table[name])
-    windows = tuple(Window(w.name, w.seconds * 1000, w.credits, w.zone) for w in row.windows)
+    windows = tuple(Window(w.name, w.seconds * 1000, w.credits, w.zone, w.reserve) for w in row.windows)
     if any(w.zone and w.length_ms != DAY_MS for w in windows):
         raise ValueError(f"{vendor}.{name}: a window with a zone lasts 86400 seconds")
+    if any(w.reserve >= w.credits for w in windows):
+        raise ValueError(f"{vendor}.{name}: a reserve leaves at least one credit of its window")
     if row.reported and row.reported not in {w.name for w in windows}:
         raise ValueError(f"{vendor}.{name}: reported = {row.reported!r} is none of its windows")
     return Plan(vendor, name, windows, row.per == "symbol", row.wait_s * 1000, row.reported)

@@ -1,51 +1,76 @@
-"""Which symbols to ask a source for now, so that its budget lasts: the one place where budgets are spread.
+"""Whose turn it is, for one symbol and one source: the one place where budgets are shared out. Pure.
 
-The rule is simple and fair: a source's budget is spread evenly over its windows (a call costs its share of time, and
-the next one waits for it), and when it can't carry all symbols the stalest go first.
+A source's budget is spread evenly (collector/pace.py): each call in turn puts the next turn off. For a symbol that
+several sources of one class quote:
+
+- The preferred one that can serve is asked whenever its turn comes.
+- The others fill in between: in its turn, a source is asked once the price is as old as the time until the next source
+  will bring one anyway (the middle of the gap, where a call helps most), or as old as its own round.
+- A source that comes round ten times more rarely than that gap would hardly be noticed: it is left alone, and its
+  budget is there for standing in and for checks.
+- Where the preferred sources fail, another one is asked at once, out of turn, from its reserve: of those whose turn
+  it is not the one that can bear it best, and faster than usual, as long as the reserve has something left.
+- A price that is pushed is asked for rarely, in turn, to check it: rather at another source than the one that pushes.
 """
 
-from collections.abc import Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Sequence
+from typing import Protocol
 
-from collector.quota import QuotaView
-from collector.vendors.base import Ask
+from collector.limits import Purpose
+from collector.pace import Course, Pace
+from collector.quota_model import QuotaView
 
-# So long a symbol waits for a source that is preferred and soon due, before it goes to the next one.
-PATIENCE_MS = 15_000
+CHECK_EVERY_MS = 600_000
+KEPT_ROUNDS = 10
+# So long a turn is left to another process whose symbols have waited longer at this source.
+YIELD_MS = 2_000
 
-
-class Turn(StrEnum):
-    """Whether it is a source's turn."""
-
-    NOW = "now"
-    SOON = "soon"
-    """By the even spread, within patience: the symbol stays with this source."""
-    LATER = "later"
-    """By the even spread, beyond patience: another source goes first, if one can be asked."""
-    EXHAUSTED = "exhausted"
-    """Not within its even spread."""
+PERMANENT = frozenset({"", "no_key", "unknown", "bad_key", "not_entitled", "unknown_symbol"})
+"""Why a source does not serve a symbol at all: nobody needs to stand in for what it never brought."""
 
 
-def turn(quota: QuotaView, spacing_ms: int, now_ms: int) -> Turn:
-    """Return whether the source may be asked now, soon, later, or not in its regular time."""
-    if quota.room_ms is None or quota.room_ms > now_ms + spacing_ms:
-        return Turn.EXHAUSTED
-    wait_ms = max(quota.room_ms, quota.next_ms) - now_ms
-    if wait_ms <= 0:
-        return Turn.NOW
-    return Turn.SOON if wait_ms <= PATIENCE_MS else Turn.LATER
+class Budgeted(Protocol):
+    """What sharing out needs of a source."""
+
+    @property
+    def quota(self) -> QuotaView: ...
+    @property
+    def course(self) -> Course: ...
+    @property
+    def pace(self) -> Pace: ...
 
 
-def affordable(
-    asks: Sequence[Ask], quota: QuotaView, last_asked_ms: Mapping[str, int], *, per_symbol: bool
-) -> tuple[Ask, ...]:
-    """Return the asks that the budget carries now, in their order: the stalest, if not all.
+def wait_ms(source: Budgeted, now_ms: int) -> int | None:
+    """Return how long it is to the source's turn; 0: now. None: never, its counter is lost."""
+    turn_ms = source.quota.turn_ms
+    return None if turn_ms is None else max(0, turn_ms - now_ms)
 
-    last_asked_ms: symbol -> when this source was last asked for it; absent is stalest of all.
+
+def is_spent(source: Budgeted, now_ms: int) -> bool:
+    """Return whether the source can't be asked now, nor in its turn: its budget was used up before its time."""
+    wait = wait_ms(source, now_ms)
+    return wait is None or (wait > source.pace.round_ms and source.quota.left(Purpose.FAILOVER) == 0)
+
+
+def fills_in(source: Budgeted, others: Sequence[Budgeted], age_ms: int, now_ms: int) -> bool:
+    """Return whether a source whose turn it is, and which is not the preferred one, serves a symbol of that age.
+
+    others: the other sources that can serve the symbol.
     """
-    left = quota.remaining
-    if left is None or not per_symbol:
-        return tuple(asks)
-    by_age = sorted(asks, key=lambda ask: last_asked_ms.get(ask.symbol, 0))
-    chosen = {ask.symbol for ask in by_age[:left]}
-    return tuple(ask for ask in asks if ask.symbol in chosen)
+    waits = [wait for other in others if (wait := wait_ms(other, now_ms))]
+    if not waits:
+        return age_ms >= source.pace.round_ms
+    if source.pace.round_ms > KEPT_ROUNDS * (age_ms + min(waits)):
+        return False
+    return age_ms >= min(*waits, source.pace.round_ms)
+
+
+def stands_in(source: Budgeted, age_ms: int, *, at_once: bool) -> bool:
+    """Return whether a source is asked out of turn for a symbol whose preferred sources fail.
+
+    at_once: one of them has failed just now.
+    """
+    usages = [usage for usage in source.quota.usages if usage.window.reserve]
+    if not usages or source.quota.left(Purpose.FAILOVER) == 0 or any(usage.reserve_left == 0 for usage in usages):
+        return False
+    return at_once or age_ms >= source.pace.hurried_ms

@@ -1,55 +1,82 @@
 """Budgets of calls, in one Redis hash per source: reserved before the call, shared by all collectors.
 
-Fields of the hash: `since` (when counting began), `next_ms` (when an even spread allows the next call), one
-`w:<window>:<bucket>` per bucket of a window, and what collector/blocks.py keeps. A hash without `since` was lost, and
-counts as spent until it is rebuilt (collector/usage.py keeps what is needed for that) or every window has passed.
+The rules, and what the hash holds, are in collector/quota_model.py; the scripts here are the same in Lua.
+collector/usage.py keeps what is needed to rebuild a hash that was lost.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import cast
 
-from collector.limits import Plan, Window, counted, frees_at
+from collector.limits import Plan, Purpose, Window, counted
+from collector.quota_model import (
+    MISSING,
+    QuotaView,
+    Reservation,
+    Terms,
+    Usage,
+    asked_ms,
+    buckets_of,
+    reported_since_ms,
+    view_of,
+)
 from common import keys
 from common.breaker import Caller
-from common.sources import QuotaWindow
 
-# Per window five arguments: name, bucket of now, oldest and newest bucket that count, limit.
+__all__ = ["MISSING", "Quota", "QuotaView", "Reservation", "Terms", "Usage", "asked_ms", "view_of"]
+
+# Three arguments and the symbols' names, then per window seven: name, bucket of now, oldest and newest bucket that
+# count, limit, reserve, credits kept for regular asking.
 _SUMS = """
 local key = KEYS[1]
-local used, gone = {}, {}
-local windows = {}
-for i = 4, #ARGV, 5 do
+local used, reserved, gone, windows = {}, {}, {}, {}
+local first = 7 + tonumber(ARGV[6])
+for i = first, #ARGV, 7 do
   windows[#windows + 1] = {name = ARGV[i], bucket = ARGV[i + 1], oldest = tonumber(ARGV[i + 2]),
-    newest = tonumber(ARGV[i + 3]), limit = tonumber(ARGV[i + 4])}
+    newest = tonumber(ARGV[i + 3]), limit = tonumber(ARGV[i + 4]), reserve = tonumber(ARGV[i + 5]),
+    kept = tonumber(ARGV[i + 6])}
+  used[ARGV[i]], reserved[ARGV[i]] = 0, 0
 end
 if redis.call('HEXISTS', key, 'since') == 0 then return {'missing'} end
 local all = redis.call('HGETALL', key)
+local since = tonumber(ARGV[4])
 for i = 1, #all, 2 do
   for _, w in ipairs(windows) do
-    local prefix = 'w:' .. w.name .. ':'
-    if string.sub(all[i], 1, #prefix) == prefix then
-      local start = tonumber(string.sub(all[i], #prefix + 1))
-      if start < w.oldest or start > w.newest then gone[#gone + 1] = all[i]
-      else used[w.name] = (used[w.name] or 0) + tonumber(all[i + 1]) end
+    for prefix, sums in pairs({['w:' .. w.name .. ':'] = used, ['r:' .. w.name .. ':'] = reserved}) do
+      if string.sub(all[i], 1, #prefix) == prefix then
+        local start = tonumber(string.sub(all[i], #prefix + 1))
+        if start < w.oldest or start > w.newest then gone[#gone + 1] = all[i]
+        elseif start >= since then sums[w.name] = sums[w.name] + tonumber(all[i + 1]) end
+      end
     end
   end
 end
+local function text(n) return string.format('%.0f', n) end
 """
 
 _RESERVE = (
     _SUMS
     + """
-local now, credits, spacing = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local longest = 0
+local now, cost, takes, purpose, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[5], 0
+local of_reserve = purpose ~= 'regular' and purpose ~= 'check'
 for _, w in ipairs(windows) do
-  if (used[w.name] or 0) + credits > w.limit then return {'refused', w.name} end
+  local left = w.limit - used[w.name]
+  if not of_reserve then left = left - math.max(0, w.reserve - reserved[w.name])
+  elseif purpose == 'backfill' and w.reserve > 0 then
+    left = left - math.max(0, w.kept - (used[w.name] - reserved[w.name]))
+  end
+  if left < cost then return {'refused', w.name} end
 end
 for _, field in ipairs(gone) do redis.call('HDEL', key, field) end
-for _, w in ipairs(windows) do redis.call('HINCRBY', key, 'w:' .. w.name .. ':' .. w.bucket, credits) end
-local next_ms = tonumber(redis.call('HGET', key, 'next_ms') or '0')
-if next_ms < now or next_ms > now + spacing * 1000 then next_ms = now end
-redis.call('HSET', key, 'next_ms', string.format('%.0f', next_ms + credits * spacing))
+for _, w in ipairs(windows) do
+  redis.call('HINCRBY', key, 'w:' .. w.name .. ':' .. w.bucket, cost)
+  if of_reserve then redis.call('HINCRBY', key, 'r:' .. w.name .. ':' .. w.bucket, cost) end
+end
+if not of_reserve then
+  local due = tonumber(redis.call('HGET', key, 'next_ms') or '0')
+  if due < now - takes or due > now + tonumber(ARGV[first - 1]) then due = now end
+  redis.call('HSET', key, 'next_ms', text(due + takes))
+end
+for i = 7, first - 2 do redis.call('HSET', key, 'asked:' .. ARGV[i], text(now)) end
 return {'granted'}
 """
 )
@@ -57,9 +84,10 @@ return {'granted'}
 _CORRECT = (
     _SUMS
     + """
-local w = windows[1]
-local unseen = w.limit - tonumber(ARGV[2]) - (used[w.name] or 0)
-if unseen > 0 then redis.call('HINCRBY', key, 'w:' .. w.name .. ':' .. w.bucket, string.format('%.0f', unseen)) end
+local unseen = windows[1].limit - tonumber(ARGV[2]) - used[windows[1].name]
+if unseen > 0 then
+  for _, w in ipairs(windows) do redis.call('HINCRBY', key, 'w:' .. w.name .. ':' .. w.bucket, text(unseen)) end
+end
 return {'corrected'}
 """
 )
@@ -71,33 +99,6 @@ return {'established'}
 """
 
 
-@dataclass(frozen=True)
-class Reservation:
-    """Whether a call may be made."""
-
-    granted: bool
-    window: str = ""
-    """Which window refused it; "missing": the counter itself is lost."""
-
-
-@dataclass(frozen=True)
-class QuotaView:
-    """A source's budget at one moment."""
-
-    windows: Mapping[str, QuotaWindow]
-    next_ms: int = 0
-    """When an even spread allows the next call; 0: at once."""
-    room_ms: int | None = 0
-    """When one credit is free in every window; 0: now. None: the counter is lost."""
-
-    @property
-    def remaining(self) -> int | None:
-        """Credits that can be spent now; None: unlimited."""
-        if self.room_ms is None:
-            return 0
-        return min((w.remaining for w in self.windows.values()), default=None)
-
-
 class Quota:
     """One source's budget, as this process uses it. It holds no state of its own."""
 
@@ -106,18 +107,22 @@ class Quota:
         self._key = keys.quota(plan.vendor)
         self.plan = plan
 
-    def reserve(self, cost: int, now_ms: int) -> Reservation:
+    def reserve(self, cost: int, now_ms: int, terms: Terms = Terms()) -> Reservation:  # noqa: B008  # it is frozen
         """Take one call's credits out of every window, or out of none."""
         if not self.plan.windows:
             return Reservation(granted=True)
-        word, *rest = self._run(_RESERVE, now_ms, cost, self.plan.spacing_ms, *self._arguments(now_ms))
-        return Reservation(word == "granted", rest[0] if rest else "missing" if word == "missing" else "")
+        named: list[str | int] = [*terms.symbols, self.plan.longest_ms]
+        takes_ms = cost * terms.spacing_ms
+        windows = [a for w in self.plan.windows for a in _window_arguments(w, now_ms, terms.kept.get(w.name, 0))]
+        word, *rest = self._run(_RESERVE, now_ms, cost, takes_ms, 0, terms.purpose, len(named), *named, *windows)
+        return Reservation(word == "granted", rest[0] if rest else MISSING if word == "missing" else "")
 
     def correct(self, credits_left: int, now_ms: int) -> None:
         """Count what the vendor says was used beyond our own count (another program with the same key), never less."""
-        reported = [w for w in self.plan.windows if w.name == self.plan.reported]
-        if reported:
-            self._run(_CORRECT, now_ms, credits_left, 0, *_window_arguments(reported[0], now_ms))
+        windows = sorted(self.plan.windows, key=lambda w: w.name != self.plan.reported)  # the one it speaks of first
+        if windows and windows[0].name == self.plan.reported:
+            counted_now = [a for w in windows for a in _window_arguments(w, now_ms, 0)]
+            self._run(_CORRECT, now_ms, credits_left, 0, reported_since_ms(windows[0], now_ms), "", 0, *counted_now)
 
     def establish(self, usage: Mapping[str, int], now_ms: int) -> bool:
         """Begin to count, with the usage given (hash field -> credits). False: it is counted already."""
@@ -126,63 +131,19 @@ class Quota:
             fields += [name, used]
         return self._run(_ESTABLISH, *fields) == ["established"]
 
-    def buckets(self, cost: int, now_ms: int) -> dict[str, int]:
+    def buckets(self, cost: int, now_ms: int, purpose: Purpose = Purpose.REGULAR) -> dict[str, int]:
         """Return the hash fields that a reservation of `cost` credits at `now_ms` adds to."""
-        return {f"w:{w.name}:{counted(w, now_ms).bucket_ms}": cost for w in self.plan.windows}
+        return buckets_of(self.plan, cost, now_ms, purpose)
 
     def spent(self, now_ms: int) -> dict[str, int]:
         """Return usage that leaves nothing in any window: what a lost counter has to be taken for."""
         return {f"w:{w.name}:{counted(w, now_ms).bucket_ms}": w.credits for w in self.plan.windows}
-
-    def _arguments(self, now_ms: int) -> list[str | int]:
-        return [argument for w in self.plan.windows for argument in _window_arguments(w, now_ms)]
 
     def _run(self, script: str, *arguments: str | int) -> list[str]:
         reply = cast(list[bytes], self._link.call("EVAL", script, 1, self._key, *arguments))
         return [item.decode() for item in reply]
 
 
-def _window_arguments(window: Window, now_ms: int) -> list[str | int]:
+def _window_arguments(window: Window, now_ms: int, kept: int) -> list[str | int]:
     span = counted(window, now_ms)
-    return [window.name, span.bucket_ms, span.oldest_ms, span.newest_ms, window.credits]
-
-
-def view_of(plan: Plan, stored: Mapping[bytes, bytes], now_ms: int) -> QuotaView:
-    """Return the budget that a hash holds (HGETALL as a dict)."""
-    if not plan.windows:
-        return QuotaView({})
-    if b"since" not in stored:
-        lost = {w.name: QuotaWindow(w.credits, w.credits, 0) for w in plan.windows}
-        return QuotaView(lost, room_ms=None)
-    next_ms = int(stored.get(b"next_ms", b"0"))
-    if next_ms > now_ms + plan.spacing_ms * 1000:  # the clock was put back
-        next_ms = 0
-    per_window = {w.name: _used_buckets(w, stored, now_ms) for w in plan.windows}
-    rooms = [_room_ms(w, per_window[w.name]) for w in plan.windows]
-    figures = {w.name: _figures(w, per_window[w.name]) for w in plan.windows}
-    return QuotaView(figures, next_ms if next_ms > now_ms else 0, max(rooms))
-
-
-def _used_buckets(window: Window, stored: Mapping[bytes, bytes], now_ms: int) -> list[tuple[int, int]]:
-    """Return (bucket start, credits used) of the buckets that count, oldest first."""
-    span = counted(window, now_ms)
-    prefix = f"w:{window.name}:".encode()
-    buckets = ((int(field[len(prefix) :]), int(n)) for field, n in stored.items() if field.startswith(prefix))
-    return sorted((start, n) for start, n in buckets if span.oldest_ms <= start <= span.newest_ms)
-
-
-def _room_ms(window: Window, buckets: list[tuple[int, int]]) -> int:
-    over = sum(n for _, n in buckets) + 1 - window.credits
-    if over <= 0:
-        return 0
-    for start, n in buckets:
-        over -= n
-        if over <= 0:
-            return frees_at(window, start)
-    return frees_at(window, buckets[-1][0])
-
-
-def _figures(window: Window, buckets: list[tuple[int, int]]) -> QuotaWindow:
-    used = sum(n for _, n in buckets)
-    resets = frees_at(window, buckets[0][0]) if buckets else None
-    return QuotaWindow(window.credits, used, max(0, window.credits - used), resets)
+    return [window.name, span.bucket_ms, span.oldest_ms, span.newest_ms, window.credits, window.reserve, kept]

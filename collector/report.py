@@ -1,17 +1,21 @@
 """What the collector tells of each source every second: figures, breaker, budget, quality per symbol."""
 
+import math
 from collections.abc import Mapping
 
 import msgspec
 
 from collector.choose import SourceView
+from collector.pace import forecast
+from collector.quota_model import Usage
 from collector.source import HISTORY, Source
 from collector.stats import FRESH_MS, SymbolStats
-from common.breaker_model import State
+from common.breaker import Force, State
 from common.metrics import Metrics
-from common.sources import Blocked, SourceReport, SymbolReport
+from common.sources import Blocked, QuotaWindow, SourceReport, SymbolReport
 
 BREAKER_GAUGE = {State.CLOSED: 0.0, State.HALF_OPEN: 1.0, State.OPEN: 2.0}
+FORCED_GAUGE = {Force.AUTO: 0.0, Force.CLOSED: 1.0, Force.OPEN: 2.0}
 
 
 def report_of(
@@ -36,7 +40,9 @@ def report_of(
         blocked=block.report() if block else None,
         last_error=stats.last_error,
         plan=source.quota.plan.name,
-        quota=dict(view.quota.windows),
+        quota=windows_of(view, now_ms),
+        next_turn_ms=_next_turn_ms(view, now_ms),
+        round_ms=view.pace.round_ms if view.quota.usages else None,
         symbols=_symbols(source, view, published, now_ms),
     )
 
@@ -52,11 +58,44 @@ def is_healthy(source: Source, view: SourceView) -> bool | None:
     return not source.stats.last_error
 
 
-def note_metrics(metrics: Metrics, view: SourceView) -> None:
+def windows_of(view: SourceView, now_ms: int) -> dict[str, QuotaWindow]:
+    """Return the figures of each window of a source's budget, and how long it lasts."""
+    return {usage.window.name: _window(usage, view, now_ms) for usage in view.quota.usages}
+
+
+def _window(usage: Usage, view: SourceView, now_ms: int) -> QuotaWindow:
+    ahead = forecast(usage, view.course, now_ms)
+    return QuotaWindow(
+        limit=usage.window.credits,
+        used=usage.used,
+        remaining=max(0, usage.window.credits - usage.used),
+        resets_at_ms=None if view.quota.lost else usage.resets_at_ms(),
+        reserve=0 if view.quota.lost else usage.reserve_left,
+        runs_out_at_ms=ahead.runs_out_at_ms,
+        back_at_ms=None if view.quota.lost else ahead.back_at_ms,
+    )
+
+
+def _next_turn_ms(view: SourceView, now_ms: int) -> int | None:
+    turn_ms = view.quota.turn_ms if view.quota.usages else None
+    return None if turn_ms is None else max(turn_ms, now_ms)
+
+
+def _seconds_to(at_ms: int | None, now_ms: int) -> float:
+    """Return the seconds until then; NaN, which removes the gauge, where there is no such moment."""
+    return math.nan if at_ms is None else max(0, at_ms - now_ms) / 1000
+
+
+def note_metrics(metrics: Metrics, view: SourceView, now_ms: int) -> None:
     """Set the gauges that speak of a source."""
     metrics.gauge("md_breaker_state", BREAKER_GAUGE[view.breaker.state], source=view.name)
-    for name, window in view.quota.windows.items():
-        metrics.gauge("md_quota_remaining", window.remaining, source=view.name, window=name)
+    metrics.gauge("md_breaker_forced", FORCED_GAUGE[view.breaker.force], source=view.name)
+    for name, window in windows_of(view, now_ms).items():
+        labels = {"source": view.name, "window": name}
+        metrics.gauge("md_quota_remaining", window.remaining, **labels)
+        metrics.gauge("md_quota_reserve", window.reserve, **labels)
+        metrics.gauge("md_quota_runs_out_seconds", _seconds_to(window.runs_out_at_ms, now_ms), **labels)
+        metrics.gauge("md_quota_back_seconds", _seconds_to(window.back_at_ms, now_ms), **labels)
 
 
 def _symbols(
@@ -76,7 +115,7 @@ def _symbols(
 
 def _symbol(source: Source, view: SourceView, symbol: str, figures: SymbolStats, now_ms: int) -> SymbolReport:
     late_ms = source.listed[symbol].delay_s * 1000 if symbol in source.listed else 0
-    allowed_age_ms = max(FRESH_MS, 2 * view.spacing_ms) + late_ms
+    allowed_age_ms = max(FRESH_MS, 2 * view.pace.round_ms) + late_ms
     return SymbolReport(
         source_class=figures.source_class,
         quality=figures.quality(now_ms, allowed_age_ms),

@@ -30,8 +30,12 @@ class RightOfWay:
     async def free(self) -> None:
         """Wait until nothing is held back and no cycle is in progress; for a cycle at most YIELD_S."""
         await asyncio.sleep(0)
-        while self.held_back:  # noqa: ASYNC110  # told once a second; an event would have to be told twice
-            await asyncio.sleep(HELD_BACK_S)
+        await self.room()
         with suppress(TimeoutError):
             async with asyncio.timeout(YIELD_S):
                 await self._no_cycle.wait()
+
+    async def room(self) -> None:
+        """Wait until nothing is held back: for what is as urgent as a cycle."""
+        while self.held_back:  # noqa: ASYNC110  # told once a second; an event would have to be told twice
+            await asyncio.sleep(HELD_BACK_S)

@@ -1,9 +1,9 @@
 """The figures of one source, counted in memory since the collector's start."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from collector.vendors.base import Ask, Verdict
+from collector.vendors.base import Ask, Reading, Verdict
 from common.messages import RawQuote
 
 LATENCIES = 500  # newest calls that the quantiles rest on
@@ -11,7 +11,7 @@ OUTCOMES = 60  # newest calls that a symbol's quality rests on: a minute at one 
 FRESH_MS = 60_000  # a quote of a liquid symbol is never older than this while its market is open
 
 # An answer, even the answer that there is nothing, is the vendor working as it should.
-SUCCESSES = frozenset({Verdict.OK, Verdict.NO_DATA})
+SUCCESSES = frozenset({Verdict.OK, Verdict.UNCHANGED, Verdict.NO_DATA})
 
 
 @dataclass
@@ -26,6 +26,8 @@ class SymbolStats:
     last_market_ms: int | None = None
     last_received_ms: int | None = None
     completeness: float = 0.0
+    empty: int = 0
+    """Answers without data since the last quote."""
     outcomes: "deque[bool]" = field(default_factory=lambda: deque(maxlen=OUTCOMES))
 
     def note(self, quote: RawQuote | None, received_ms: int) -> None:
@@ -35,6 +37,15 @@ class SymbolStats:
         if quote is None:
             return
         self.served += 1
+        self._came(quote, received_ms)
+
+    def pushed(self, quote: RawQuote, received_ms: int) -> None:
+        """Count a quote that came unasked."""
+        self.outcomes.append(True)
+        self._came(quote, received_ms)
+
+    def _came(self, quote: RawQuote, received_ms: int) -> None:
+        self.empty = 0
         self.last_received_ms = received_ms
         self.last_market_ms = quote.market_ms
         self.completeness = completeness(quote, wants_volume=self.wants_volume)
@@ -58,6 +69,13 @@ class SourceStats:
         self.last_verdict: Verdict | None = None
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES)
         self.symbols: dict[str, SymbolStats] = {}
+        self._told: dict[str, RawQuote] = {}
+
+    def weighed(self, reading: Reading) -> Reading:
+        """Return the reading, with UNCHANGED in place of OK if each quote is word for word its symbol's last one."""
+        same = all(self._told.get(quote.symbol) == quote for quote in reading.quotes)
+        self._told |= {quote.symbol: quote for quote in reading.quotes}
+        return replace(reading, verdict=Verdict.UNCHANGED) if same and reading.verdict is Verdict.OK else reading
 
     def call(self, verdict: Verdict, latency_s: float, detail: str) -> None:
         """Count one call."""

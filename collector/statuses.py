@@ -1,6 +1,6 @@
 """What the collector says of each symbol: served, withheld because no source can serve it, or closed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import structlog
@@ -14,8 +14,10 @@ log = structlog.get_logger()
 class Statuses:
     """The symbols' statuses, and which of them changed in the cycle at hand."""
 
-    def __init__(self, table: SymbolTable) -> None:
+    def __init__(self, table: SymbolTable, feeding: Callable[[str], str] | None = None) -> None:
+        """feeding: symbol -> the class that feeds its series; None: always its own."""
         self._table = table
+        self._class = feeding or (lambda symbol: table.symbols[symbol].series)
         self._now: dict[str, SymbolStatus] = {}
 
     def restore(self, committed: Mapping[str, SymbolStatus]) -> None:
@@ -37,7 +39,8 @@ class Statuses:
     def closed(self, symbol: str, opens_ms: int, at_ms: int) -> None:
         """Note that the symbol's session is closed."""
         opens = datetime.fromtimestamp(opens_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%MZ")
-        detail = f"session {self._table.session_of(symbol)} is closed; opens {opens}"
+        session = self._table.session_of(symbol, self._class(symbol))
+        detail = f"session {session} is closed; opens {opens}"
         self._set(symbol, SymbolStatus("closed", "", self._class(symbol), detail, at_ms), "")
 
     def waiting(self, symbol: str, source: str, patience_ms: int, at_ms: int) -> None:
@@ -49,9 +52,6 @@ class Statuses:
     def withheld(self, symbol: str, why: str, at_ms: int) -> None:
         """Note that no source of the symbol's class can serve it now. `why` is for the log only."""
         self._set(symbol, SymbolStatus("withheld", "", self._class(symbol), NO_SOURCE, at_ms), why)
-
-    def _class(self, symbol: str) -> str:
-        return self._table.symbols[symbol].series
 
     def _set(self, symbol: str, status: SymbolStatus, why: str) -> None:
         before = self._now.get(symbol)

@@ -1,6 +1,7 @@
 """The stream's time, as the collector makes it: real time that never goes back, or the simulator's."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import structlog
 
@@ -30,5 +31,10 @@ class StreamTime:
         return self._newest_ms
 
     def advance(self, to_ms: int) -> None:
-        """Note that the stream has come to this time."""
-        self._newest_ms = max(self._newest_ms, to_ms)
+        """Note that the stream has come to this time; in steps it goes back, too, with a Redis that was rolled back."""
+        self._newest_ms = to_ms if self._stepped and to_ms else max(self._newest_ms, to_ms)
+
+
+def iso(at_ms: int) -> str:
+    """Return a moment for humans."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

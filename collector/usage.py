@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from collector.limits import Plan, counted
+from collector.limits import Plan, Purpose, counted
 from collector.quota import Quota
 
 Spending = dict[str, dict[str, int]]
@@ -44,11 +44,11 @@ class UsageFile:
                 total[name] = total.get(name, 0) + spent
         return total
 
-    def note(self, quota: Quota, cost: int, now_ms: int) -> None:
+    def note(self, quota: Quota, cost: int, now_ms: int, purpose: Purpose = Purpose.REGULAR) -> None:
         """Add one call's credits, and forget what no window counts any more."""
         plan = quota.plan
         spent = {name: n for name, n in self._spending.get(plan.vendor, {}).items() if _counts(plan, name, now_ms)}
-        for name, n in quota.buckets(cost, now_ms).items():
+        for name, n in quota.buckets(cost, now_ms, purpose).items():
             spent[name] = spent.get(name, 0) + n
         self._spending[plan.vendor] = spent
         self.save()

@@ -21,7 +21,7 @@ RECORD = np.dtype(
         ("volume", "<f8"),
         ("ticks", "<u4"),
         ("volume_kind", "u1"),  # index in VOLUME_KINDS
-        ("flags", "u1"),  # VENDOR | INCOMPLETE
+        ("flags", "u1"),  # VENDOR | INCOMPLETE | REPAIRED
         ("source", f"S{SOURCE_BYTES}"),
     ]
 )
@@ -30,6 +30,7 @@ RECORD = np.dtype(
 VOLUME_KINDS: tuple[VolumeKind, ...] = ("none", "traded", "ticks")
 VENDOR = 1
 INCOMPLETE = 2
+REPAIRED = 4
 
 _LAYOUT = struct.Struct(f"<q5dIBB{SOURCE_BYTES}s")
 _KIND_INDEX = {kind: index for index, kind in enumerate(VOLUME_KINDS)}
@@ -44,6 +45,7 @@ def pack(bar: Bar) -> bytes:
     if len(source) > SOURCE_BYTES:
         raise Fatal(f"source name: expected at most {SOURCE_BYTES} bytes, found {bar.source!r}")
     flags = (VENDOR if bar.origin == "vendor" else 0) | (0 if bar.complete else INCOMPLETE)
+    flags |= REPAIRED if bar.repaired else 0
     kind = _KIND_INDEX[bar.volume_kind]
     return _LAYOUT.pack(bar.open_ms, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.ticks, kind, flags, source)
 
@@ -72,6 +74,7 @@ def to_bar(record: bytes, symbol: str, timeframe: Timeframe, source_class: str) 
         source_class=source_class,
         origin="vendor" if flags & VENDOR else "built",
         complete=not flags & INCOMPLETE,
+        repaired=bool(flags & REPAIRED),
     )
 
 

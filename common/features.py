@@ -45,6 +45,8 @@ class FeatureSet(Struct, frozen=True):
     not_ready: dict[str, str]
     """Name -> why, and from when on if that is known."""
     forming: FormingSet | None = None
+    warming: str = ""
+    """Why the symbol gives no signals since another class feeds its series; empty if it may give some."""
 
 
 _encoder = msgspec.json.Encoder()

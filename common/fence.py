@@ -1,11 +1,13 @@
 """Fencing: of all instances of a stage that serve one partition, only the newest may commit."""
 
+import secrets
 from collections.abc import Sequence
 from typing import cast
 
 from redis.exceptions import ResponseError
 
 from common import keys
+from common.clock import wall_ms
 from common.errors import Fatal, Fenced
 from common.redis_link import Command, Link, Reply
 
@@ -34,16 +36,25 @@ class Fence:
         self._key = keys.epoch(partition, stage)
         self._what = f"{stage} of partition {partition}"
         self.epoch = 0
+        self.found_none = False
+        """Whether there was no epoch when it was taken: nobody ever served the partition here, or all was flushed."""
         self._watched_in = -1
         """The link's watch round in which the epoch's key is watched: fences of several partitions share a link."""
 
     def take(self) -> None:
-        """Take a new epoch: from here on every older instance is fenced off."""
+        """Take a new epoch: from here on every older instance is fenced off.
+
+        Where there is none it begins beyond all that the clock has seen: an instance that slept through a flush must
+        not find its own number again.
+        """
         # A watch of our own from before would turn our own INCR against the next transaction.
-        _, epoch = self._link.exchange([("UNWATCH",), ("INCR", self._key)])
+        *_, replies = self._link.exchange(
+            [("UNWATCH",), ("MULTI",), ("SET", self._key, _first_epoch(), "NX"), ("INCR", self._key), ("EXEC",)]
+        )
+        made, epoch = replies if isinstance(replies, list) else (None, replies)
         if not isinstance(epoch, int):
             raise Fatal(f"{self._key}: expected a counter, found: {epoch!r}")
-        self.epoch = epoch
+        self.epoch, self.found_none = epoch, made == b"OK"
 
     def read(self, commands: Sequence[Command]) -> list[Reply]:
         """Return the commands' replies; the watch on the epoch comes with them at no extra round trip."""
@@ -79,3 +90,8 @@ class Fence:
         if current is None:
             raise EpochLost(f"{self._key}: expected epoch {self.epoch}, found none: was Redis flushed?")
         raise Fenced(f"{self._what}: expected epoch {self.epoch}, found {current!r}: another instance has taken over")
+
+
+def _first_epoch() -> int:
+    """Return a number above every epoch so far; the last digits set two flushes within a millisecond apart."""
+    return wall_ms() * 1_000 + secrets.randbelow(1_000)

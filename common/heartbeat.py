@@ -11,6 +11,8 @@ from common import keys
 from common.metrics import Metrics, Snapshot
 
 INTERVAL_MS = 1_000
+RETIRED = "retired"
+"""The status of a process whose stage was given up: written for it by who did so."""
 
 log = structlog.get_logger()
 

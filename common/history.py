@@ -1,19 +1,21 @@
 """Read what the storer has written: bars, quotes, signals. Nothing here writes."""
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal, cast
 
 import msgspec
 
 from common.errors import Retryable
+from common.gap_history import GapQuery, GapRecord, LaneRecord, Place, read_gaps, read_lanes, read_present
 from common.messages import Bar, Execution, Quote, RawBar, RawQuote, Reject, Signal, Timeframe, VolumeKind
 
 Row = Sequence[object]
 BarRow = tuple[
-    str, Timeframe, int, float, float, float, float, float, VolumeKind, int, str, str, Literal["built", "vendor"], int
+    str, Timeframe, int, float, float, float, float, float, VolumeKind, int, str, str, Literal["built", "vendor"], int,
+    int,
 ]  # fmt: skip
 
 # The writer's transactions are short, and in WAL mode it doesn't block readers: only a recovery after a kill does.
@@ -21,17 +23,18 @@ BUSY_S = 1.0
 
 _BARS = """
 SELECT symbol, timeframe, open_ms, open, high, low, close, volume, volume_kind, ticks, source, source_class, origin,
-       complete
+       complete, repaired
 FROM bars WHERE symbol = ? AND source_class = ? AND timeframe = ? AND open_ms < ? ORDER BY open_ms DESC LIMIT ?
 """
 QUOTE_COLUMNS = """
 SELECT symbol, source, source_class, market_ms, received_ms, price, raw_id, raw_index, last, bid, ask, day_volume,
-       volume, volume_kind, score, reasons, market_time, tick
+       volume, volume_kind, score, reasons, market_time, tick, is_check, detail
 FROM market_data
 """
 _QUOTES = QUOTE_COLUMNS + "WHERE symbol = ? AND market_ms < ? ORDER BY market_ms DESC LIMIT ?"
 REJECT_COLUMNS = """
-SELECT symbol, source, source_class, received_ms, reason, detail, score, raw_id, raw_index, raw, raw_bar, timeframe
+SELECT symbol, source, source_class, received_ms, reason, detail, score, raw_id, raw_index, raw, raw_bar, timeframe,
+       is_check
 FROM rejects
 """
 _REJECTS = REJECT_COLUMNS + "WHERE symbol = ? AND received_ms < ? ORDER BY received_ms DESC LIMIT ?"
@@ -97,14 +100,34 @@ class History:
         row = self._rows("SELECT max(now_ms) FROM (SELECT max(now_ms) AS now_ms FROM clocks GROUP BY partition)", ())[0]
         return row[0] if isinstance(row[0], int) else None
 
+    def gaps(self, query: GapQuery, after: Place, count: int) -> list[GapRecord]:
+        """Return the first `count` rows of the gap ledger after a place, oldest first."""
+        with self._connected() as connection:
+            return read_gaps(connection, query, after, count)
+
+    def lanes(self) -> list[LaneRecord]:
+        """Return how the gap ledger stands with every lane."""
+        with self._connected() as connection:
+            return read_lanes(connection)
+
+    def present(self, lane: tuple[str, str, str], from_ms: int, to_ms: int) -> frozenset[int]:
+        """Return the open times of a lane's (symbol, class, timeframe) bars in [from_ms, to_ms)."""
+        with self._connected() as connection:
+            return read_present(connection, lane, from_ms, to_ms)
+
     def _rows(self, statement: str, values: Sequence[str | int]) -> list[Row]:
         """Return the rows of a statement that gives the newest first, turned round."""
+        with self._connected() as connection:
+            rows: list[Row] = connection.execute(statement, values).fetchall()
+        return rows[::-1]
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
         try:
             with closing(_open_read_only(self.path)) as connection:
-                rows: list[Row] = connection.execute(statement, values).fetchall()
+                yield connection
         except sqlite3.DatabaseError as e:
             raise Retryable(f"DATABASE_PATH: {self.path} can't be read: {e}; the storer makes it at its start") from e
-        return rows[::-1]
 
 
 def _open_read_only(path: Path) -> sqlite3.Connection:
@@ -116,7 +139,9 @@ def _named(fields: tuple[str, ...], row: Row) -> dict[str, object]:
 
 
 def _bar_of(row: BarRow) -> Bar:
-    return Bar(*row[:-1], bool(row[-1]))  # thousands at once: msgspec.convert takes three times as long
+    return Bar(
+        *row[:-2], bool(row[-2]), repaired=bool(row[-1])
+    )  # thousands at once: msgspec.convert takes three times as long
 
 
 def quote_of(row: Row) -> Quote:
@@ -131,7 +156,7 @@ def reject_of(row: Row) -> Reject:
     values = _named(Reject.__struct_fields__, row)
     values["raw"] = _quote_from(values["raw"])
     values["raw_bar"] = _vendor_bar_from(values["raw_bar"])
-    return msgspec.convert(values, Reject)
+    return msgspec.convert(values, Reject, strict=False)  # as above
 
 
 def _signal_of(row: Row) -> Signal:

@@ -7,6 +7,7 @@ from redis.exceptions import ResponseError
 
 from common.keys import BACKFILL, HISTORY, Stream
 from common.redis_link import Link, Reply
+from common.retirement import retired_stages
 
 EntryId = tuple[int, int]
 
@@ -19,6 +20,9 @@ KEEP_ENTRIES = 10_000
 # asker itself waits to write, and both would stand still for ever. The questions bound their size.
 ANSWERS = (HISTORY, BACKFILL)
 
+# Above every entry: all readers of the stream were retired.
+NOBODY_LEFT: EntryId = (2**63 - 1, 0)
+
 
 def parse_id(text: bytes) -> EntryId:
     """Return "milliseconds-sequence" as a pair that compares as Redis compares."""
@@ -29,27 +33,35 @@ def parse_id(text: bytes) -> EntryId:
 def trim_floor(link: Link, stream: Stream, partition: int) -> EntryId | None:
     """Return the oldest entry id that somebody may still need; None where a registered group does not exist yet.
 
-    For each group: its lowest pending entry, else the entry after the last delivered one (never counted by lag).
+    For each group: its lowest pending entry, else the entry after the last delivered one (never counted by lag). A
+    group that does not exist because its stage was retired is not waited for.
     """
     key = stream.key(partition)
-    groups = _groups(link, key)
+    groups = groups_of(link, key)
+    missing = [reader for reader in stream.readers if reader not in groups]
+    if missing and not set(missing) <= retired_stages(link, partition).keys():
+        return None
     floors: list[EntryId] = []
     for reader in stream.readers:
-        if reader not in groups:
-            return None
+        if reader in missing:
+            continue
         last_delivered, pending = groups[reader]
         floors.append(_lowest_pending(link, key, reader) if pending else last_delivered)
-    return min(floors) if floors else None
+    return min(floors, default=NOBODY_LEFT if missing else None)
 
 
-def trim(link: Link, streams: Iterable[Stream], partition: int) -> None:
-    """Delete what every registered group has acknowledged and what is older than KEEP_MS or beyond KEEP_ENTRIES."""
+def trim(link: Link, streams: Iterable[Stream], partition: int, budget_entries: int = 2 * KEEP_ENTRIES) -> None:
+    """Delete what every registered group has acknowledged and what is older than KEEP_MS, or too much to be kept.
+
+    Of a small budget half stays for what nobody has read: else looking back would hold the writers back.
+    """
+    most = min(KEEP_ENTRIES, budget_entries // 2)
     now = cast(list[bytes], link.call("TIME"))
     keep_from: EntryId = (int(now[0]) * 1000 - KEEP_MS, 0)
     for stream in streams:
         floor = trim_floor(link, stream, partition)
         if floor is not None:
-            long = cast(int, link.call("XLEN", stream.key(partition))) > KEEP_ENTRIES
+            long = cast(int, link.call("XLEN", stream.key(partition))) > most
             ms, sequence = floor if long else min(floor, keep_from)
             link.call("XTRIM", stream.key(partition), "MINID", f"{max(ms, 0)}-{sequence}")
 
@@ -59,7 +71,7 @@ def lag_s(link: Link, streams: Sequence[Stream], partition: int, group: str) -> 
     lags: dict[str, float] = {}
     for stream in streams:
         key = stream.key(partition)
-        groups = _groups(link, key)
+        groups = groups_of(link, key)
         if group not in groups:
             continue
         last_delivered, pending = groups[group]
@@ -82,7 +94,8 @@ def over_budget(link: Link, streams: Sequence[Stream], partition: int, budget_en
     return [s.name for s, n in zip(streams, lengths, strict=True) if isinstance(n, int) and n >= budget_entries]
 
 
-def _groups(link: Link, key: str) -> dict[str, tuple[EntryId, int]]:
+def groups_of(link: Link, key: str) -> dict[str, tuple[EntryId, int]]:
+    """Return each group of a stream: its last delivered entry, and how many are pending."""
     reply = link.exchange([("XINFO", "GROUPS", key)])[0]
     if isinstance(reply, ResponseError):  # no such key yet
         return {}

@@ -29,7 +29,7 @@ class Stream:
 RAW = Stream("raw", ("collector",), ("validator",), ("raw_quotes", "raw_bars", "series_change", "clock"))
 QUOTES = Stream("quotes", ("validator",), ("features", "storer"), ("quotes", "history_bars", "series_change", "clock"))
 REJECTS = Stream("rejects", ("validator",), ("storer",), ("rejects",))
-BARS = Stream("bars", ("features",), ("storer",), ("bars",))
+BARS = Stream("bars", ("features",), ("storer",), ("bars", "history_taken"))
 SIGNALS = Stream("signals", ("features",), ("storer",), ("signal",))
 HISTORY_REQUESTS = Stream("history_requests", ("features",), ("storer",), ("history_request",))
 HISTORY = Stream("history", ("storer",), ("features",), ("history_bars",))
@@ -78,6 +78,11 @@ def recovered(partition: int, stage: str) -> str:
     return f"{{{partition}}}:recovered:{stage}"
 
 
+def retired(partition: int) -> str:
+    """Hash: stage -> why nobody waits for its group any more, as JSON (common/retirement.py)."""
+    return f"{{{partition}}}:retired"
+
+
 def incarnation(partition: int) -> str:
     """A random word, set once: another word means that Redis was flushed or replaced."""
     return f"{{{partition}}}:incarnation"
@@ -113,6 +118,11 @@ def symbol_status(partition: int) -> str:
     return f"{{{partition}}}:status"
 
 
+def terminal_ticks(partition: int, symbol: str) -> str:
+    """Sorted set: the newest ticks of the client's terminal, by market time, to tell a repetition."""
+    return f"{{{partition}}}:ticks:{symbol}"
+
+
 def breaker(source: str) -> str:
     """Hash of one source's circuit breaker."""
     return f"md:breaker:{source}"
@@ -134,3 +144,9 @@ def heartbeat(stage: str, instance: str) -> str:
 
 
 HEARTBEATS = "md:heartbeat:*"
+
+KIND_OF_RUN = "md:kind_of_run"
+"""Whose data this database holds: "live" or "simulated", set by the collector's first start."""
+
+PARTITION_COUNT = "md:partitions"
+"""Over how many partitions this database is spread: set by the first process, changed by `make partitions`."""

@@ -14,6 +14,7 @@ from common.fence import EpochLost
 from common.heartbeat import Heartbeat
 from common.housekeeping import ANSWERS, lag_s, over_budget, trim
 from common.metrics import Metrics
+from common.partition_count import claim_partitions
 from common.partition_loop import PartitionLoop, Stopped
 from common.reader import GroupsLost
 from common.redis_link import Link, open_link
@@ -91,9 +92,10 @@ class StageRunner:
         if not self.stopping:
             with suppress(PipelineError):
                 for loop in self._loops:
-                    trim(self._link, self.spec.outputs, loop.partition)
+                    trim(self._link, self.spec.outputs, loop.partition, self._settings.stream_budget)
 
     def _open(self) -> None:
+        claim_partitions(self._link, self._settings.stream_partitions)
         for loop in self._loops:
             loop.open()
         self._status, self._message = "ok", ""
@@ -131,7 +133,7 @@ class StageRunner:
 
     def _look_after(self, loop: PartitionLoop) -> None:
         partition = loop.partition
-        trim(self._link, self.spec.outputs, partition)
+        trim(self._link, self.spec.outputs, partition, self._settings.stream_budget)
         for name, seconds in lag_s(self._link, self.spec.inputs, partition, self.spec.name).items():
             self.metrics.gauge("md_lag_seconds", seconds, stream=name)
         full = over_budget(self._link, self.spec.outputs, partition, self._settings.stream_budget)
@@ -142,7 +144,7 @@ class StageRunner:
         ]
 
     def _beat(self) -> None:
-        info: dict[str, object] = {"in_hand": sum(loop.in_hand for loop in self._loops)}
+        info: dict[str, object] = {"in_hand": sum(loop.in_hand for loop in self._loops), **self.spec.info()}
         self._heartbeat.beat(clock.wall_ms(), self._status, self._message, info)
 
     def _store(self, key: str, value: bytes) -> None:

@@ -17,7 +17,7 @@ from common.messages import encode
 from common.metrics import Metrics
 from common.reader import Read, Reader, Undecodable
 from common.redis_link import Command, Link, RedisAway, Reply
-from common.stage import Batch, Entry, Outcome, StageSpec
+from common.stage import Batch, Entry, Outcome, StageSpec, Watchful
 
 log = structlog.get_logger()
 
@@ -62,6 +62,7 @@ class PartitionLoop:
         self._failed: set[str] = set()
         self._hand: list[Entry] = []
         self._hand_since = 0.0
+        self._hurry = False
 
     # -- start -------------------------------------------------------------------------------------
 
@@ -98,7 +99,7 @@ class PartitionLoop:
 
     def flush(self) -> int:
         """Handle and commit what is in hand, lingering or not, and return how many entries that was."""
-        hand, self._hand = tuple(self._hand), []
+        hand, self._hand, self._hurry = tuple(self._hand), [], False
         for first in range(0, len(hand), self.spec.batch_entries):
             self._process(hand[first : first + self.spec.batch_entries])
         return len(hand)
@@ -129,7 +130,10 @@ class PartitionLoop:
     def _set_aside(self, read: Read) -> None:
         if read.entries and not self._hand:
             self._hand_since = time.monotonic()
-        self._hand.extend(e for e in read.entries if e.name not in self._suspects)
+        fresh = [e for e in read.entries if e.name not in self._suspects]
+        self._hand.extend(fresh)
+        if fresh and isinstance(self._handler, Watchful) and self._handler.see(fresh):
+            self._hurry = True
         for poison in read.undecodable:
             self._suspect(poison, 1, Fatal(poison.detail))
         if read.vanished:
@@ -141,7 +145,7 @@ class PartitionLoop:
         lingered = time.monotonic() - self._hand_since >= self.spec.linger_s
         full = len(self._hand) >= self.spec.batch_entries
         urgent = any(entry.stream in self.spec.urgent for entry in read.entries)
-        return lingered or full or urgent or not self._backlog_done
+        return lingered or full or urgent or self._hurry or not self._backlog_done
 
     # -- handling ----------------------------------------------------------------------------------
 

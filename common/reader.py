@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import msgspec
+import structlog
 from redis.exceptions import ResponseError
 
 from common.errors import Fatal
@@ -12,7 +13,10 @@ from common.fence import Fence
 from common.keys import FIELD, Stream
 from common.messages import decode
 from common.redis_link import Command, Link, Reply
+from common.retirement import come_back
 from common.stage import Entry
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Reader:
     def __init__(
         self, link: Link, fence: Fence, streams: Sequence[Stream], partition: int, group: str, consumer: str
     ) -> None:
-        self._link, self._fence = link, fence
+        self._link, self._fence, self._partition = link, fence, partition
         self._by_key = {stream.key(partition).encode(): stream for stream in streams}
         self._keys = [stream.key(partition) for stream in streams]
         self.group, self.consumer = group, consumer
@@ -63,6 +67,10 @@ class Reader:
         for key, reply in zip(self._keys, replies, strict=True):
             if isinstance(reply, ResponseError) and not str(reply).startswith("BUSYGROUP"):
                 raise Fatal(f"{key}: the group {self.group!r} can't be created: {reply}")
+        if come_back(self._link, self._partition, self.group):
+            log.warning(
+                "stage.back_from_retirement", group=self.group, detail="entries trimmed meanwhile are lost to it"
+            )
 
     def backlog(self, count: int) -> Read:
         """Return the oldest entries that were given to this consumer and not acknowledged."""

@@ -6,6 +6,7 @@ default. Variables of the environment that are not ours are ignored; an unknown 
 
 import difflib
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,9 +23,12 @@ ENV_FILE = ".env"
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
-Port = Annotated[int, Field(ge=1, le=65_535)]
+LAST_PORT = 65_535
+Port = Annotated[int, Field(ge=1, le=LAST_PORT)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 NO_SECRET = SecretStr("")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?")
+_PLACE = re.compile(r"(\[[0-9a-fA-F:]+\]|[0-9A-Za-z.-]+):(\d{1,5})")
 
 
 class Settings(BaseSettings):
@@ -41,11 +45,17 @@ class Settings(BaseSettings):
     alphavantage_api_key: SecretStr = NO_SECRET
     twelvedata_api_key: SecretStr = NO_SECRET
     polygon_api_key: SecretStr = NO_SECRET
+    polygon_host: str = ""
+    polygon_stream_host: str = ""
+    """Empty: the vendor's usual one, as for calls."""
     collection_interval: Positive = 1.0
     request_timeout: Positive = 2.0
     http_pool_size: Count = 10
     breaker_failures: Count = 5
     breaker_open_time: Positive = 60.0
+    network_check: Annotated[tuple[str, ...], NoDecode] = ("1.1.1.1:443", "8.8.8.8:53", "9.9.9.9:53")
+    """Empty: no check ("off")."""
+    push: Literal["on", "off"] = "on"
     limits: Literal["real", "none"] = "real"
     simulator_url: str = ""
 
@@ -104,6 +114,17 @@ class Settings(BaseSettings):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
+    @field_validator("network_check", mode="before")
+    @classmethod
+    def _places(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        places = () if value.strip().lower() == "off" else tuple(part.strip() for part in value.split(","))
+        found = [_PLACE.fullmatch(place) for place in places]
+        if not all(match is not None and 1 <= int(match[2]) <= LAST_PORT for match in found):
+            raise ValueError("expected host:port, several of them separated by commas, or off")
+        return places
+
     @field_validator("symbols", "timeframes", "partitions")
     @classmethod
     def _each_once(cls, value: tuple[object, ...]) -> tuple[object, ...]:
@@ -137,6 +158,13 @@ class Settings(BaseSettings):
     @classmethod
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @field_validator("polygon_host", "polygon_stream_host")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        if value and not _HOST.fullmatch(value):
+            raise ValueError("expected a host such as api.example.com")
+        return value
 
     @field_validator("simulator_url")
     @classmethod

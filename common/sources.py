@@ -15,15 +15,22 @@ class QuotaWindow(Struct, frozen=True):
     limit: int
     used: int
     remaining: int
+    """What is left in all, the reserve included."""
     resets_at_ms: int | None = None
     """When credits come back next. None: none is used."""
+    reserve: int = 0
+    """What regular asking leaves: for standing in for a source that fails, and for history."""
+    runs_out_at_ms: int | None = None
+    """When the regular share is used up, if it goes on as planned and as in the newest hour. None: it lasts."""
+    back_at_ms: int | None = None
+    """When regular asking goes on after that. None: it does not run out."""
 
 
 class Blocked(Struct, frozen=True):
     """Why a source (or one symbol at it) is left alone, and until when."""
 
     reason: str
-    """A verdict: rate_limited, bad_key, not_entitled, unknown_symbol."""
+    """A verdict: rate_limited, bad_key, not_entitled, unknown_symbol; or offline: our own network."""
     until_ms: int
     detail: str = ""
 
@@ -41,6 +48,28 @@ class SymbolReport(Struct, frozen=True):
     published: int = 0
     """Quotes that differed from the one before and went into the stream."""
     blocked: Blocked | None = None
+    present: bool | None = None
+    """The client's terminal gives a sign of life for it; None at a vendor."""
+
+
+class PushReport(Struct, frozen=True):
+    """How it is with a source's push connections. Figures count since the collector's start."""
+
+    state: Literal["connecting", "live", "silent", "down", "refused", "off"] = "off"
+    """Of several connections the best. "off": switched off, no key, or nothing to subscribe to."""
+    since_ms: int | None = None
+    """Stream time of the state's beginning. None: off, or before the stream's time began."""
+    last_price_age_ms: int | None = None
+    """In stream time. None: none has come yet."""
+    connections: int = 0
+    """Open now."""
+    reconnects: int = 0
+    pushed: tuple[str, ...] = ()
+    """Symbols that come freshly, so that they need no poll."""
+    refused: dict[str, str] = {}
+    """Symbol -> the vendor's verdict: not pushed on this plan."""
+    detail: str = ""
+    """Why the last connection ended; empty after a price."""
 
 
 class SourceReport(Struct, frozen=True):
@@ -68,7 +97,14 @@ class SourceReport(Struct, frozen=True):
     plan: str = ""
     quota: dict[str, QuotaWindow] = {}
     """Window name -> figures; empty where nothing limits the source."""
+    next_turn_ms: int | None = None
+    """When the plan allows the next regular call. None: nothing limits the source, or its counter is lost."""
+    round_ms: int | None = None
+    """From one regular call to the next for the same symbol, by plan. None: nothing limits it."""
     symbols: dict[str, SymbolReport] = {}
+    push: PushReport = PushReport()
+    account: str = ""
+    """Of the client's terminal; empty at a vendor."""
 
 
 class SymbolStatus(Struct, frozen=True):

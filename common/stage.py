@@ -1,8 +1,8 @@
 """What a stage is: a function from a batch of entries to an outcome, over state that it can restore."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from common.keys import Stream
 from common.messages import AnyMessage, Message
@@ -64,6 +64,18 @@ class Handler(Protocol):
         ...
 
 
+@runtime_checkable
+class Watchful(Protocol):
+    """A handler that lingers, and may have a reason not to."""
+
+    def see(self, entries: Sequence[Entry]) -> bool:
+        """Look at entries as they are read; True ends the lingering. They are handled later, or read again.
+
+        Nothing may depend on it but the moment of handling: after a crash or a failure it is not called again.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class StageSpec:
     """What the loop needs to know of a stage."""
@@ -79,3 +91,5 @@ class StageSpec:
     """How long to go on reading before a batch is handled (0: handle at once). A full batch doesn't wait."""
     urgent: tuple[Stream, ...] = ()
     """An entry of these ends the lingering."""
+    info: Callable[[], Mapping[str, object]] = dict
+    """What the heartbeat says of the stage besides its metrics, in JSON's types."""

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         print("which command? as in: make redis CMD='XINFO GROUPS {0}:raw'", file=sys.stderr)
         return 2
     try:
-        reply = _link(Path.cwd(), options.demo).exchange([tuple(words)])[0]
+        reply = link_of_installation(Path.cwd(), options.demo)[0].exchange([tuple(words)])[0]
     except (Fatal, Retryable) as e:
         print(e, file=sys.stderr)
         return 1
@@ -106,13 +106,15 @@ def _is_text(value: bytes) -> bool:
     return all(c.isprintable() or c in "\r\n\t" for c in text)
 
 
-def _link(home: Path, demo: bool | None) -> Link:
+def link_of_installation(home: Path, demo: bool | None) -> tuple[Link, tuple[int, ...]]:
+    """Return a connection to the Redis of the live installation or the demo, and its partitions; None: what runs."""
     both = live_folders(home), demo_folders(home)
     running = [folders for folders in both if supervise.is_running(folders)] or [both[0]]
     folders = running[0] if demo is None else both[demo]
     if folders.mode == "live" and not folders.note.exists():
-        return open_link(load_settings())
-    return link_of(folders)
+        settings = load_settings()
+        return open_link(settings), settings.partitions
+    return link_of(folders), supervise.note(folders).partitions
 
 
 def _parser() -> argparse.ArgumentParser:

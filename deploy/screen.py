@@ -91,7 +91,14 @@ def source_lines(view: View) -> list[str]:
     """Return one line per vendor that is known not to work."""
     sources = part(view.health, "data_sources")
     bad = [name for name in sources if part(sources, name).get("is_healthy") is False]
-    return [f"  {'failing':<9} {name:<13} {text(part(sources, name).get('last_error'))}".rstrip() for name in bad]
+    return [f"  {'failing':<9} {name:<13} {_ailment(part(sources, name))}".rstrip() for name in bad]
+
+
+def _ailment(source: Json) -> str:
+    forced = part(source, "breaker", "forced")
+    if forced.get("state") == "open":
+        return f"forced open ({text(forced.get('by'))}): {text(forced.get('why'))}"
+    return text(source.get("last_error")) or text(part(source, "blocked").get("detail"))
 
 
 def picture(view: View) -> list[str]:

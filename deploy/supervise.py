@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -24,6 +24,8 @@ LAST_S = 8.0  # supervisord's own end, with Redis' last write
 POLL_S = 0.05
 RPC_S = 5.0
 WITHOUT_WAITING = False
+DECISIVE = ("SYMBOLS", "LIMITS", "COLLECTION_INTERVAL")
+"""Settings that a demo chooses and that its verdicts and bars depend on."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Note(msgspec.Struct, frozen=True):
     redis_port: int
     redis_db: int
     partitions: tuple[int, ...]
+    judging: dict[str, str] = {}
+    """Of a demo: the settings that decide what comes out (`DECISIVE`), which stand in no `.env`."""
 
 
 class SupervisorAway(Retryable):
@@ -134,7 +138,7 @@ def stop(folders: Folders) -> bool:
     """Stop the stages together, then supervisord with Redis. Returns whether all has ended; False names no culprit."""
     try:
         pid = cast(int, call(folders, "getPID"))
-        _stop_stages(folders)
+        stop_stages(folders)
         call(folders, "shutdown")
     except SupervisorAway:
         return True
@@ -146,16 +150,27 @@ def stop(folders: Folders) -> bool:
     return _comes_true(ended, LAST_S)
 
 
-def _stop_stages(folders: Folders) -> None:
-    """Ask all stages at once: supervisord by itself ends them one by one. Redis goes last, with supervisord."""
+def stop_stages(folders: Folders, groups: Collection[str] = ()) -> None:
+    """Stop these groups (empty: all but Redis, which goes last, with supervisord): supervisord stops one by one."""
 
     def alive() -> list[Process]:
-        return [p for p in processes(folders) if p.pid and p.name != "redis"]
+        wanted = [p for p in processes(folders) if p.pid and p.name != "redis"]
+        return [p for p in wanted if not groups or p.group in groups]
 
     for process in alive():
         with contextlib.suppress(xmlrpc.client.Fault):  # it has ended meanwhile
             call(folders, "stopProcess", f"{process.group}:{process.name}", WITHOUT_WAITING)
     _comes_true(lambda: not alive(), STOP_S)
+
+
+def start_stages(folders: Folders, names: Sequence[str]) -> None:
+    """Start these processes, and return when each has lasted its first moment. Fatal names one that did not."""
+    for process in processes(folders):
+        if process.name in names:
+            try:
+                call(folders, "startProcess", f"{process.group}:{process.name}")
+            except xmlrpc.client.Fault as e:
+                raise Fatal(f"{process.name} does not start: {e.faultString}; see {folders.logs}") from e
 
 
 def control(folders: Folders, arguments: Sequence[str]) -> int:
@@ -176,7 +191,8 @@ def note(folders: Folders) -> Note:
 
 def _note(layout: Layout) -> Note:
     redis = layout.redis
-    return Note(layout.api_url, redis.address.host, redis.address.port, redis.db, layout.partitions)
+    judging = {name: layout.environment[name] for name in DECISIVE} if layout.folders.mode == "demo" else {}
+    return Note(layout.api_url, redis.address.host, redis.address.port, redis.db, layout.partitions, judging)
 
 
 def _make_folders(folders: Folders) -> None:

@@ -52,20 +52,20 @@ class BarWindow:
         self.bars_seen = min(self._max_bars, len(self)) if anchor else self.bars_seen + 1
         return anchor
 
-    def merge(self, records: dict[int, bytes]) -> bool:
-        """Take history in, by open time; tell whether anything changed.
+    def merge(self, records: dict[int, bytes], *, instead: bool = False) -> set[int]:
+        """Take history in, by open time; return which times changed by it. instead: whatever is there.
 
-        Of two bars of one time the better stays: our own complete one, then a vendor's, then our own incomplete one;
-        among equals the newer.
+        Else, of two bars of one time, the better stays, as in SQLite: our own complete one, then a vendor's, then our
+        own incomplete one; among equals the first, but for a vendor's later word on its own bar.
         """
         known = {int(r["open_ms"]): r.tobytes() for r in self.records()}
-        better = {at: r for at, r in records.items() if at not in known or rank(r) >= rank(known[at])}
+        better = {at: r for at, r in records.items() if instead or at not in known or _goes_before(r, known[at])}
         merged = known | better
         newest = {at: merged[at] for at in sorted(merged)[-self.kept_bars :]}
-        if newest == known:
-            return False
-        self.load(newest.values())
-        return True
+        changed = {at for at, record in newest.items() if known.get(at) != record}
+        if changed:
+            self.load(newest.values())
+        return changed
 
     def records(self) -> Records:
         """Return a copy of the bars that count, oldest first."""
@@ -91,6 +91,14 @@ class BarWindow:
         anchor = int(np.searchsorted(epochs, epochs[-1]))
         # At index 0 nothing tells whether it was an anchor, and it need not: the window begins there anyway.
         return max(0, anchor + 1 - self._max_bars)
+
+
+def _goes_before(record: bytes, known: bytes) -> bool:
+    new, old = unpack(record)[0], unpack(known)[0]
+    if rank(record) != rank(known):
+        return rank(record) > rank(known)
+    correction = new["flags"] & VENDOR and new["source"] == old["source"]
+    return bool(correction) and any(new[name] != old[name] for name in ("open", "high", "low", "close", "volume"))
 
 
 def rank(record: bytes) -> int:

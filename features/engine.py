@@ -4,18 +4,21 @@ Pure: it does no I/O and reads no clock. What it must not lose stands in `state(
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from common.bars import bucket_open_ms, pack
-from common.indicators import Indicator, SessionClock
-from common.messages import Bar, Clock, HistoryBars, HistoryRequest, Quote, Signal, Timeframe
+from common.indicators import Indicator
+from common.messages import Bar, Clock, HistoryBars, HistoryRequest, Quote, SeriesChange, Signal, Timeframe
 from common.strategies import Strategy
 from common.symbols import Symbol
-from features.builder import Forming, OpenBars, admit, finish, first_open_ms, split
-from features.coverage import NOT_COVERED, Coverage, covers, observe
+from features.builder import Forming, admit, finish, first_open_ms, split
+from features.coverage import covers, observe
 from features.lane import Lane, LaneSetup
 from features.signals import Closed, Proposal, best, propose, publish, withheld
-from features.state import Asked, SymbolState
+from features.state import Asked
+from features.track import Feed, FeedOf, Slot, Track, began_anew
 
 ASK_AGAIN_MS = 6 * 3_600_000  # vendors' budgets are small, and a lane that is still short warms up by itself
 
@@ -38,40 +41,6 @@ class Rules:
     strategies: tuple[Strategy, ...]
 
 
-@dataclass
-class Slot:
-    """One lane in the engine, with what changed in it since the last commit."""
-
-    lane: Lane
-    forming: OpenBars = ()
-    asked: Asked | None = None
-    appended: list[bytes] = field(default_factory=list)
-    rewritten: bool = False
-    touched: bool = False
-    asked_now: bool = False
-
-
-@dataclass
-class Track:
-    """One symbol in the engine."""
-
-    symbol: Symbol
-    delay_ms: int
-    slots: dict[str, Slot]
-    """By timeframe, shortest first."""
-    coverage: Coverage = NOT_COVERED
-    signalled: dict[str, int] = field(default_factory=dict)
-    newest_ms: int | None = None
-    horizon_ms: int = 0
-    """Bars that end at or before it are closed."""
-    changed: bool = False
-
-    def state(self) -> SymbolState:
-        """Return what must be committed."""
-        forming = {timeframe: slot.forming for timeframe, slot in self.slots.items()}
-        return SymbolState(self.symbol.series, self.coverage, forming, self.signalled, self.newest_ms)
-
-
 @dataclass(frozen=True)
 class Tick:
     """What one clock entry led to."""
@@ -86,14 +55,12 @@ class Tick:
 class Engine:
     """All lanes of one partition."""
 
-    def __init__(self, rules: Rules, symbols: Sequence[tuple[Symbol, int, SessionClock]]) -> None:
-        """`symbols`: each with the delay of its class and its sessions, in the table's order."""
+    def __init__(self, rules: Rules, symbols: Sequence[Symbol], feed_of: FeedOf) -> None:
+        """`symbols`: in the table's order. Each begins with its own class."""
         self.rules = rules
         self.clock: Clock | None = None
-        self.tracks = {
-            symbol.name: Track(symbol, delay_ms, _slots(rules, symbol, session))
-            for symbol, delay_ms, session in symbols
-        }
+        self._feed_of = feed_of
+        self.tracks = {symbol.name: self._new_track(symbol, symbol.series) for symbol in symbols}
         self.late = 0
         """Quotes that came after a bar of theirs had closed, once for each such bar."""
         self.ignored = 0
@@ -102,9 +69,37 @@ class Engine:
     def resume(self, clock: Clock | None) -> None:
         """Take the last handled clock entry as now."""
         self.clock = clock
-        if clock is not None:
-            for track in self.tracks.values():
-                track.horizon_ms = clock.now_ms - track.delay_ms - self.rules.lateness_ms
+        for track in self.tracks.values():
+            self._set_horizon(track)
+
+    def _set_horizon(self, track: Track) -> None:
+        if self.clock is not None:
+            track.horizon_ms = self.clock.now_ms - track.delay_ms - self.rules.lateness_ms
+
+    # -- which class feeds a series ----------------------------------------------------------------
+
+    def adopt(self, name: str, source_class: str) -> Track:
+        """Have a class feed a symbol's series, with empty lanes: before anything is restored into them."""
+        self.tracks[name] = self._new_track(self.tracks[name].symbol, source_class)
+        return self.tracks[name]
+
+    def change_series(self, change: SeriesChange) -> Track | None:
+        """Begin a series anew with another class, from this entry on; None if that class feeds it, or may not."""
+        track = self.tracks.get(change.symbol)
+        if track is None or change.source_class == track.source_class:
+            return None
+        if change.source_class not in track.symbol.may_feed():
+            self.ignored += 1
+            return None
+        feed = self._feed_of(track.symbol, change.source_class)
+        found = began_anew(track, change, feed, _lanes(self.rules, track.symbol, feed))
+        self._set_horizon(found)
+        self.tracks[change.symbol] = found
+        return found
+
+    def _new_track(self, symbol: Symbol, source_class: str) -> Track:
+        feed = self._feed_of(symbol, source_class)
+        return Track(symbol, feed, {name: Slot(lane) for name, lane in _lanes(self.rules, symbol, feed).items()})
 
     # -- quotes and history ------------------------------------------------------------------------
 
@@ -112,7 +107,7 @@ class Engine:
         """Put each quote into the open bars that its market time falls into."""
         for quote in quotes:
             track = self.tracks.get(quote.symbol)
-            if track is None or quote.source_class != track.symbol.series:
+            if track is None or quote.check or quote.source_class != track.source_class:
                 self.ignored += 1
                 continue
             track.changed = True
@@ -131,23 +126,32 @@ class Engine:
         slot.forming = admit(slot.forming, quote, length_ms)
         slot.touched = True
 
-    def take_history(self, message: HistoryBars) -> None:
-        """Merge closed bars into a lane; a lane that changes by it is not ready until the next clock entry."""
+    def take_history(self, message: HistoryBars) -> HistoryBars | None:
+        """Merge closed bars into a lane; a lane that changes by it is not ready until the next clock entry.
+
+        Returns the message with the bars alone that changed the lane; None if none did.
+        """
         track = self.tracks.get(message.symbol)
         slot = track.slots.get(message.timeframe) if track else None
-        if track is None or slot is None or message.source_class != track.symbol.series:
+        if track is None or slot is None or message.source_class != track.source_class:
             self.ignored += 1
-            return
+            return None
         if message.final and slot.asked is not None and slot.asked.id == message.request_id:
-            slot.asked, slot.asked_now = Asked(slot.asked.id, slot.asked.asked_ms, answered=True), True
+            asked = replace(slot.asked, answered=True, retry_ms=message.retry_ms, detail=message.detail)
+            slot.asked, slot.asked_now, slot.touched = asked, True, True
         before_ms = _closed_before_ms(track, slot)
         length_ms = slot.lane.setup.timeframe_ms
         usable = {
-            bar.open_ms: pack(bar) for bar in message.bars if bar.open_ms < before_ms and bar.open_ms % length_ms == 0
+            bar.open_ms: pack(replace(bar, repaired=True) if message.repair else bar)
+            for bar in message.bars
+            if bar.open_ms < before_ms and bar.open_ms % length_ms == 0
         }
-        if slot.lane.window.merge(usable):
-            slot.lane.stale = slot.rewritten = slot.touched = True
-            slot.appended.clear()
+        changed = slot.lane.window.merge(usable, instead=message.instead) if usable else set()
+        if not changed:
+            return None
+        slot.lane.stale = slot.rewritten = slot.touched = track.changed = True
+        slot.appended.clear()
+        return replace(message, bars=tuple(bar for bar in message.bars if bar.open_ms in changed))
 
     # -- the clock ---------------------------------------------------------------------------------
 
@@ -242,10 +246,10 @@ class Engine:
         return tuple(requests)
 
 
-def _slots(rules: Rules, symbol: Symbol, session: SessionClock) -> dict[str, Slot]:
+def _lanes(rules: Rules, symbol: Symbol, feed: Feed) -> dict[str, Lane]:
     return {
-        timeframe: Slot(
-            Lane(LaneSetup(symbol.name, timeframe, length_ms, rules.max_bars, rules.anchor_bars, rules.plan), session)
+        timeframe: Lane(
+            LaneSetup(symbol.name, timeframe, length_ms, rules.max_bars, rules.anchor_bars, rules.plan), feed.session
         )
         for timeframe, length_ms in rules.timeframes
     }
@@ -254,7 +258,7 @@ def _slots(rules: Rules, symbol: Symbol, session: SessionClock) -> dict[str, Slo
 def _close(track: Track, slot: Slot, forming: Forming) -> Bar:
     setup = slot.lane.setup
     complete = covers(track.coverage, forming.open_ms, forming.open_ms + setup.timeframe_ms, track.delay_ms)
-    bar = finish(forming, setup.symbol, setup.timeframe, track.symbol.series, complete)
+    bar = finish(forming, setup.symbol, setup.timeframe, track.source_class, complete)
     slot.appended.append(slot.lane.append(bar))
     slot.touched = track.changed = True
     return bar
@@ -270,6 +274,8 @@ def _closed_before_ms(track: Track, slot: Slot) -> int:
 def _request(track: Track, slot: Slot, count: int, now_ms: int) -> HistoryRequest:
     setup, window = slot.lane.setup, slot.lane.window
     before_ms = _closed_before_ms(track, slot)
-    request_id = f"{setup.name}|{track.symbol.series}|{before_ms}|{len(window)}|{window.last_open_ms or 0}"
+    request_id = f"{setup.name}|{track.source_class}|{before_ms}|{len(window)}|{window.last_open_ms or 0}"
     slot.asked, slot.asked_now = Asked(request_id, now_ms, answered=False), True
-    return HistoryRequest(request_id, setup.symbol, setup.timeframe, track.symbol.series, count, before_ms)
+    return HistoryRequest(
+        request_id, setup.symbol, setup.timeframe, track.source_class, count, before_ms, most=window.kept_bars
+    )

@@ -6,6 +6,7 @@ that lived through the same bars.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 
 import numpy as np
@@ -65,6 +66,7 @@ class Lane:
         self._kind_run = 0
         """How many bars at the end of the window have volume of one kind."""
         self._handles: list[Handle | None] = [None] * len(setup.plan)
+        self._judge()
 
     @property
     def ready(self) -> bool:
@@ -205,17 +207,21 @@ class Lane:
 
     def _judge(self) -> None:
         self._named = None
-        last_ms = self.window.last_open_ms
         self.unready = unready(
             self.setup.plan,
             self.values,
             bars_seen=self.window.bars_seen,
             session_bars=self._session_bars,
             kind_run=self._kind_run if self.volume_kind != "none" else 0,
-            next_open_ms=0 if last_ms is None else last_ms + self.setup.timeframe_ms,
-            timeframe_ms=self.setup.timeframe_ms,
+            ready_at=partial(self.ready_at, 0),
         )
         self._settled = self.window.bars_seen > 0 and not any(why.passing for why in self.unready.values())
+
+    def ready_at(self, now_ms: int, bars: int) -> int:
+        """Return when so many more bars have closed at the earliest. now_ms: counts where there is none yet."""
+        length_ms, last_ms = self.setup.timeframe_ms, self.window.last_open_ms
+        from_ms = bucket_end_ms(now_ms, length_ms) if last_ms is None else last_ms + length_ms
+        return self._session.after_open_time(from_ms, bars * length_ms)
 
     # -- the bar that is being built ---------------------------------------------------------------
 

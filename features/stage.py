@@ -8,21 +8,33 @@ import msgspec
 import structlog
 
 from common import keys
-from common.bars import RECORD
+from common.bars import RECORD, unpack
 from common.clock import monotonic_s
 from common.errors import Fatal
 from common.indicators import PLAN, SessionClock, longest_lookback, names_of
 from common.indicators.plan import CONVERGENCE
-from common.messages import TIMEFRAME_MS, Bars, Clock, HistoryBars, Quotes, Timeframe, encode
+from common.messages import (
+    TIMEFRAME_MS,
+    AnyMessage,
+    Bars,
+    Clock,
+    HistoryBars,
+    HistoryTaken,
+    Quotes,
+    SeriesChange,
+    Timeframe,
+    encode,
+)
 from common.metrics import Metrics
 from common.redis_link import Command, Link, flat_pairs
-from common.sessions import next_open_ms
+from common.sessions import after_open_time, next_open_ms
 from common.settings import Settings
-from common.stage import Batch, Outcome, Publication, StageSpec
+from common.stage import Batch, Entry, Outcome, Publication, StageSpec
 from common.strategies import STRATEGIES
 from common.symbols import Symbol, SymbolTable, load_symbols
-from features.engine import Engine, Rules, Slot, Tick, Track
-from features.state import Restored, asked_field, decode_state, symbol_field
+from features.engine import Engine, Rules, Tick
+from features.state import NO_PLACE, PLACE_FIELD, Restored, asked_field, decode_state, symbol_field
+from features.track import Feed, Slot, Track
 from features.writes import drain
 
 log = structlog.get_logger()
@@ -41,7 +53,10 @@ class FeaturesHandler:
         self._table = table
         self._metrics = metrics
         self._rules = rules_of(settings)
+        self._sessions: dict[str, SessionClock] = {}
         self.engine = self._new_engine()
+        self._place = NO_PLACE
+        """Of the last entry of `raw` whose consequences the engine has taken in."""
 
     def restore(self, link: Link) -> Outcome:
         """Set the engine to what was committed; caches of another class, or of another layout, are dropped."""
@@ -51,15 +66,16 @@ class FeaturesHandler:
             restored = decode_state(flat_pairs(link.call("HGETALL", state_key)))
         except msgspec.MsgspecError as e:
             raise Fatal(f"{state_key}: expected what this stage wrote, found: {e}") from e
+        writes = [c for name in self.engine.tracks for c in self._restore_symbol(link, name, restored)]
         self.engine.resume(restored.clock)
-        writes = [c for track in self.engine.tracks.values() for c in self._restore_symbol(link, track, restored)]
+        self._place = restored.place
         bars = sum(len(slot.lane.window) for track in self.engine.tracks.values() for slot in track.slots.values())
         log.info("features.restored", partition=self._partition, symbols=list(self.engine.tracks), bars=bars)
         return Outcome(writes=writes)
 
     def handle(self, batch: Batch) -> Outcome:
         """Return the bars, signals, requests and writes of the batch."""
-        started_s = monotonic_s()
+        started_s, before = monotonic_s(), self._place
         published: list[Publication] = []
         writes: list[Command] = []
         clocks = 0
@@ -68,14 +84,41 @@ class FeaturesHandler:
             if isinstance(message, Quotes):
                 self.engine.take_quotes(message.quotes)
             elif isinstance(message, HistoryBars):
-                self.engine.take_history(message)
+                published += self._take_history(message, entry)
+            elif isinstance(message, SeriesChange):
+                writes += self._change_series(message)
             elif isinstance(message, Clock):
                 clocks += 1
                 self._tick(message, published, writes)
+            self._place = _raw_id(message) or self._place
+        if self._place != before:
+            writes.append(("HSET", keys.state(self._partition, "features"), PLACE_FIELD, self._place))
         lanes = self._touched()
         writes += drain(self.engine, self._partition, clock_moved=clocks > 0)
         self._count(clocks, lanes, monotonic_s() - started_s)
         return Outcome(published, writes)
+
+    def _take_history(self, message: HistoryBars, entry: Entry) -> list[Publication]:
+        """Return what a replay must know: the storer's answers stand in no other record, a vendor's history does."""
+        taken = self.engine.take_history(message)
+        if taken is None or entry.stream is not keys.HISTORY:
+            return []
+        return [Publication(keys.BARS, HistoryTaken(entry.id, self._place, taken))]
+
+    def _change_series(self, change: SeriesChange) -> list[Command]:
+        """Begin a series anew; return what makes Redis forget the other class at once."""
+        track = self.engine.change_series(change)
+        if track is None:
+            return []
+        log.warning(
+            "series.changed", symbol=change.symbol, source_class=change.source_class, before=change.before,
+            why=change.why,
+        )  # fmt: skip
+        asked = [asked_field(slot.lane.setup.name) for slot in track.slots.values()]
+        return [
+            ("DEL", keys.signal(self._partition, change.symbol)),
+            ("HDEL", keys.state(self._partition, "features"), *asked),
+        ]
 
     def _tick(self, clock: Clock, published: list[Publication], writes: list[Command]) -> None:
         started_s = monotonic_s()
@@ -113,20 +156,29 @@ class FeaturesHandler:
 
     # -- restoring ---------------------------------------------------------------------------------
 
-    def _restore_symbol(self, link: Link, track: Track, restored: Restored) -> list[Command]:
-        name = track.symbol.name
-        stored = restored.symbols.get(name)
+    def _restore_symbol(self, link: Link, name: str, restored: Restored) -> list[Command]:
+        track, stored = self.engine.tracks[name], restored.symbols.get(name)
         caches = self._read_caches(link, track)
         usable = all(len(record) == RECORD.itemsize for records in caches for record in records)
-        if stored is None or stored.series != track.symbol.series or not usable:
+        if stored is not None and stored.fits(track.symbol):
+            track = self.engine.adopt(name, stored.series)
+        if stored is None or stored.series != track.source_class or not usable:
+            track.changed = track.source_class != track.symbol.series  # which class it is must outlive the rest
             return self._drop(track, any(caches) or stored is not None)
         track.coverage, track.signalled, track.newest_ms = stored.coverage, dict(stored.signalled), stored.newest_ms
+        track.anew_ms = stored.anew_ms
+        gone: list[str] = []
         for (timeframe, slot), records in zip(track.slots.items(), caches, strict=True):
             slot.forming = stored.forming.get(timeframe, ())
+            if _is_lost(records, stored.newest_bars.get(timeframe)):
+                gone.append(keys.bar_cache(self._partition, name, timeframe))
+                continue
             slot.asked = restored.asked.get(slot.lane.setup.name)
             slot.lane.load(records)
             slot.touched = bool(records)  # the plan may have changed since these values were written
-        return []
+        if gone:
+            log.warning("features.cache_gone", symbol=name, caches=gone, detail="asked of the database")
+        return [("DEL", *gone)] if gone else []
 
     def _read_caches(self, link: Link, track: Track) -> list[list[bytes]]:
         names = [keys.bar_cache(self._partition, track.symbol.name, timeframe) for timeframe in track.slots]
@@ -141,7 +193,7 @@ class FeaturesHandler:
         if not existed:
             return []
         name = track.symbol.name
-        log.warning("features.history_dropped", symbol=name, series=track.symbol.series, why="another class or layout")
+        log.warning("features.history_dropped", symbol=name, series=track.source_class, why="another class or layout")
         slots: Sequence[Slot] = tuple(track.slots.values())
         caches = [keys.bar_cache(self._partition, name, timeframe) for timeframe in track.slots]
         fields = [symbol_field(name), *(asked_field(slot.lane.setup.name) for slot in slots)]
@@ -149,20 +201,39 @@ class FeaturesHandler:
 
     def _new_engine(self) -> Engine:
         symbols = self._table.in_partition(self._partition, self._settings.stream_partitions)
-        clocks: dict[str, SessionClock] = {}
-        described = []
-        for symbol in symbols:
-            session = self._table.session_of(symbol.name)
-            clock = clocks.setdefault(session, SessionClock(partial(next_open_ms, session)))
-            described.append((symbol, delay_ms(symbol, self._settings), clock))
-        return Engine(self._rules, described)
+        return Engine(self._rules, symbols, self._feed_of)
+
+    def _feed_of(self, symbol: Symbol, source_class: str) -> Feed:
+        name = self._table.session_of(symbol.name, source_class)
+        session = self._sessions.setdefault(
+            name, SessionClock(partial(next_open_ms, name), partial(after_open_time, name))
+        )
+        return Feed(source_class, delay_ms(symbol, source_class, self._settings), session)
 
 
-def delay_ms(symbol: Symbol, settings: Settings) -> int:
-    """Return how late the quotes of the symbol's class are by contract."""
+def _is_lost(records: Sequence[bytes], newest_ms: int | None) -> bool:
+    """Tell whether a bar cache does not end with the bar that it was committed with."""
+    if newest_ms is None:
+        return False
+    return not records or int(unpack(records[-1])["open_ms"][0]) != newest_ms
+
+
+def _raw_id(message: AnyMessage) -> str:
+    """Return the origin of an entry of `quotes`; empty for the storer's answers, which have none."""
+    match message:
+        case Quotes():
+            return message.quotes[0].raw_id if message.quotes else ""
+        case HistoryBars() | SeriesChange() | Clock():
+            return message.raw_id
+        case _:
+            return ""
+
+
+def delay_ms(symbol: Symbol, source_class: str, settings: Settings) -> int:
+    """Return how late the quotes of one of the symbol's classes are by contract."""
     if settings.limits == "none":
         return 0
-    return 1000 * max(listing.delay_s for listing in symbol.feed())
+    return 1000 * max(listing.delay_s for listing in symbol.feed(source_class))
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -6,17 +6,20 @@ import msgspec
 from msgspec import Struct
 
 from common.messages import Clock
+from common.symbols import Symbol
 from features.builder import OpenBars
 from features.coverage import Coverage
 
 CLOCK_FIELD = "clock"
+PLACE_FIELD = "place"
+NO_PLACE = "0-0"
 
 
 class SymbolState(Struct, frozen=True):
     """One symbol: the bars that are still open in each timeframe, and what the rules of its signals remember."""
 
     series: str
-    """The class whose quotes are in it; with another one in the symbol table, everything starts anew."""
+    """The class that feeds it."""
     coverage: Coverage
     forming: dict[str, OpenBars]
     """By timeframe."""
@@ -24,6 +27,16 @@ class SymbolState(Struct, frozen=True):
     """By "timeframe|strategy": open time of the bar of its last signal."""
     newest_ms: int | None = None
     """Market time of the newest quote; None before the first."""
+    own: str = ""
+    """The class that the symbol table named then as its own; with another one there, everything starts anew."""
+    anew_ms: int | None = None
+    """Stream time at which another class began to feed it; None: never yet."""
+    newest_bars: dict[str, int] = {}
+    """By timeframe: open time of the last bar in the bar cache, to tell a cache that is gone from an empty one."""
+
+    def fits(self, symbol: Symbol) -> bool:
+        """Whether the symbol table still lets this class feed the series."""
+        return (self.own or self.series) == symbol.series and self.series in symbol.may_feed()
 
 
 class Asked(Struct, frozen=True):
@@ -32,6 +45,10 @@ class Asked(Struct, frozen=True):
     id: str
     asked_ms: int
     answered: bool
+    retry_ms: int | None = None
+    """When the vendors are asked for more again; None: not known, or they have no more."""
+    detail: str = ""
+    """What the answer says of what is lacking."""
 
 
 class Restored(Struct, frozen=True):
@@ -41,6 +58,8 @@ class Restored(Struct, frozen=True):
     symbols: dict[str, SymbolState]
     asked: dict[str, Asked]
     """By lane name."""
+    place: str = NO_PLACE
+    """Of the last entry of `raw` whose consequences were taken in."""
 
 
 _json = msgspec.json.Encoder()
@@ -69,6 +88,7 @@ def decode_state(fields: Mapping[bytes, bytes]) -> Restored:
     clock: Clock | None = None
     symbols: dict[str, SymbolState] = {}
     asked: dict[str, Asked] = {}
+    place = NO_PLACE
     for raw_name, body in fields.items():
         kind, _, name = raw_name.decode().partition(":")
         if kind == "symbol":
@@ -77,4 +97,6 @@ def decode_state(fields: Mapping[bytes, bytes]) -> Restored:
             asked[name] = _asked.decode(body)
         elif kind == CLOCK_FIELD:
             clock = _clock.decode(body)
-    return Restored(clock, symbols, asked)
+        elif kind == PLACE_FIELD:
+            place = body.decode()
+    return Restored(clock, symbols, asked, place)

@@ -8,21 +8,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-import uvicorn
 
 from common.errors import Fatal
 from common.symbols import load_symbols
 from simulator.app import App
-from simulator.asgi import Protocol
 from simulator.market import Market, generated, replayed
+from simulator.serving import server_of
 
 log = structlog.get_logger()
 
 DEFAULT_START = "2026-06-10T14:30:00Z"
 """A Wednesday on which all six symbols trade, in New York's summer time."""
 DEFAULT_SYMBOLS = "NAS100,XAUUSD,EURUSD,GBPUSD,US30,US500"
-_IDLE_S = 600
-"""Connections of a slowly stepped collector must outlive its pauses."""
+_NOT_STARTED = 3
+"""Exit code; the log says why."""
 
 
 def _start_ms(text: str) -> int:
@@ -60,8 +59,10 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m simulator",
         description="Four market-data vendors on the loopback, speaking their wire formats under /yahoo (its cookie "
-        "page under /yahoo-cookie), /alphavantage, /twelvedata and /polygon. Time stands still until "
-        "GET /sim/clock?after=N asks for the next cycle. Faults: POST /sim/faults. Figures: /sim/stats, /sim/ledger.",
+        "page under /yahoo-cookie), /alphavantage, /twelvedata and /polygon, with the WebSockets of /yahoo/stream/, "
+        "/twelvedata/stream/v1/quotes/price, /polygon/stream/forex and /polygon/stream/indices. Time stands still "
+        "until GET /sim/clock?after=N asks for the next cycle; its frames are sent before the answer. Faults: POST "
+        "/sim/faults (channel: rest or stream; default both). Figures: /sim/stats, /sim/ledger.",
     )
     made.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     made.add_argument("--port", type=int, default=8900, help="port to listen on (default %(default)s)")
@@ -117,13 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         now_ms=market.timeline.at(0).now_ms, last_cycle=market.timeline.last_cycle,
     )  # fmt: skip
     gc.freeze()
-    uvicorn.run(
-        app,
-        host=options.host, port=options.port, loop="uvloop", http=Protocol, ws="none", access_log=False,
-        log_level="warning", server_header=False, date_header=False, timeout_keep_alive=_IDLE_S,
-        timeout_graceful_shutdown=2,
-    )  # fmt: skip
-    return 0
+    server = server_of(app, host=options.host, port=options.port)
+    server.run()
+    return 0 if server.started else _NOT_STARTED
 
 
 if __name__ == "__main__":

@@ -13,12 +13,14 @@ from simulator import asgi
 from simulator.admin import Admin
 from simulator.alphavantage import AlphaVantage
 from simulator.asgi import Receive, Scope, Send
+from simulator.dialogue import Opening
 from simulator.faults import Fault, Faults
 from simulator.ledger import Ledger
 from simulator.market import Market
 from simulator.pace import Pace
 from simulator.polygon import Polygon
 from simulator.spelling import http_date
+from simulator.streams import PREFIX, Handshake, Streams, stream_vendors
 from simulator.twelvedata import TwelveData
 from simulator.wire import Answer, Call, Vendor, encode
 from simulator.yahoo import Yahoo, invalid_crumb
@@ -59,7 +61,9 @@ class App:
         self._seed = seed
         self._vendors = vendors_of(market, seed=seed, real_limits=real_limits)
         pace = Pace(speed, time.monotonic)
-        self._admin = Admin(market, self.position, self.ledger, self.faults, pace, tuple(self._vendors))
+        streaming = stream_vendors(market, real_limits=real_limits)
+        self.streams = Streams(market, streaming, self._vendors, self.faults, self.ledger)
+        self._admin = Admin(market, self.position, self.ledger, self.faults, pace, self.streams, tuple(self._vendors))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
@@ -67,11 +71,13 @@ class App:
             await _lifespan(receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._stream(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = cast(str, scope["path"])
         prefix, _, rest = path.removeprefix("/").partition("/")
-        params = dict(parse_qsl(cast(bytes, scope["query_string"]).decode("latin-1"), keep_blank_values=True))
+        params = _params(scope)
         if prefix == "sim":
             body = await asgi.read_body(receive)
             await asgi.send_whole(send, await self._admin.answer(cast(str, scope["method"]), f"/{rest}", params, body))
@@ -80,6 +86,14 @@ class App:
         else:
             known = ", ".join(f"/{name}" for name in ("sim", *self._vendors))
             await asgi.send_whole(send, Answer(404, encode({"error": f"expected a path under {known}, found {path}"})))
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a WebSocket: /vendor/stream/path."""
+        name, _, rest = cast(str, scope["path"]).removeprefix("/").partition("/")
+        prefix, _, path = rest.partition("/")
+        vendor = name if f"/{prefix}" == PREFIX else ""
+        opening = Opening(f"/{path}", _params(scope), _headers(scope))
+        await self.streams.serve(Handshake(vendor, opening, scope, receive, send), self.position.cycle)
 
     async def _vendor(self, scope: Scope, receive: Receive, send: Send, params: Mapping[str, str]) -> None:
         prefix, _, rest = cast(str, scope["path"]).removeprefix("/").partition("/")
@@ -138,6 +152,10 @@ class App:
                 await asgi.slow_drip(receive, send, answer, fault.value)
             case _:
                 await asgi.send_whole(send, answer)
+
+
+def _params(scope: Scope) -> dict[str, str]:
+    return dict(parse_qsl(cast(bytes, scope["query_string"]).decode("latin-1"), keep_blank_values=True))
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
 from simulator.wire import HTML_TYPE, Answer
 
@@ -18,6 +20,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 TRANSPORT = "simulator.transport"
+_SWITCHING = 101
+_MOST_UNREAD = 1 << 24
+"""Bytes; far beyond where a client that does not read is cut off."""
 _SETTLE_S = 0.01
 """For the event loop to notice that a connection is gone."""
 _RESET = struct.pack("ii", 1, 0)
@@ -33,6 +38,21 @@ class Protocol(HttpToolsProtocol):
         cast(Scope, self.scope)["extensions"] = {TRANSPORT: self.transport}
 
 
+class StreamProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket protocol, likewise; sending never waits for a client to read."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin a connection."""
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(high=_MOST_UNREAD)
+
+    def handle_connect(self, event: Request) -> None:
+        """Begin a handshake."""
+        super().handle_connect(event)
+        if self.response.status_code == _SWITCHING:
+            cast(dict[str, object], cast(Scope, self.scope)["extensions"])[TRANSPORT] = self.transport
+
+
 def transport_of(scope: Scope) -> asyncio.Transport:
     """Return the connection of a request."""
     extensions = cast(dict[str, object], scope.get("extensions") or {})
@@ -42,16 +62,27 @@ def transport_of(scope: Scope) -> asyncio.Transport:
     return cast(asyncio.Transport, transport)
 
 
+def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+    headers = [("content-type", answer.content_type), *answer.headers]
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
 def _start(answer: Answer, length: int) -> Message:
-    headers = [("content-type", answer.content_type), ("content-length", str(length)), *answer.headers]
-    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    return {"type": "http.response.start", "status": answer.status, "headers": encoded}
+    headers = [*_headers(answer), (b"content-length", str(length).encode())]
+    return {"type": "http.response.start", "status": answer.status, "headers": headers}
 
 
 async def send_whole(send: Send, answer: Answer) -> None:
     """Send a complete reply."""
     await send(_start(answer, len(answer.body)))
     await send({"type": "http.response.body", "body": answer.body})
+
+
+async def refuse(send: Send, answer: Answer) -> None:
+    """Answer a WebSocket's handshake with a complete HTTP reply."""
+    await send({"type": "websocket.http.response.start", "status": answer.status, "headers": _headers(answer)})
+    await send({"type": "websocket.http.response.body", "body": answer.body})
+    await asyncio.sleep(_SETTLE_S)
 
 
 async def read_body(receive: Receive) -> bytes:
@@ -68,7 +99,7 @@ async def _gone(receive: Receive, within_s: float | None) -> bool:
     """Wait until the client has gone; False if it is still there after the time."""
     try:
         async with asyncio.timeout(within_s):
-            while (await receive())["type"] != "http.disconnect":
+            while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
                 pass
     except TimeoutError:
         return False

@@ -1,4 +1,4 @@
-"""What every call was, in simulated time, and which ticks were told."""
+"""What every call and every WebSocket was, in simulated time, and which ticks were told."""
 
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -47,6 +47,8 @@ class Ledger:
         self._entries: deque[Entry] = deque(maxlen=_KEPT)
         self._number = 0
         self.counts: dict[str, Counter[str]] = {}
+        self.streams: dict[str, Counter[str]] = {}
+        """Vendor -> WebSockets opened, refused, closed and cut_off, frames sent, ticks told by them."""
         self.served: dict[str, dict[str, Served]] = {}
 
     def add(self, *, cycle: int, now_ms: int, vendor: str, path: str, verdict: str, status: int, credits_: int) -> None:
@@ -54,6 +56,10 @@ class Ledger:
         self._number += 1
         self._entries.append(Entry(self._number, cycle, now_ms, vendor, path, verdict, status, credits_))
         self.counts.setdefault(vendor, Counter())[verdict] += 1
+
+    def count_stream(self, vendor: str, what: str, many: int = 1) -> None:
+        """Count what happened on a vendor's WebSockets."""
+        self.streams.setdefault(vendor, Counter())[what] += many
 
     def tell(self, vendor: str, ticks: Iterable[tuple[str, int]]) -> None:
         """Note the ticks that a complete reply told."""

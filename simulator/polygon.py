@@ -13,7 +13,7 @@ from simulator.ticks import Bars, Snapshot
 from simulator.wire import Answer, Call, encode, names
 
 _PRICING = "https://polygon.io/pricing"
-_EXCHANGE = 48
+EXCHANGE = 48
 _MOST_TICKERS = 250
 _NS_PER_MS = 1_000_000
 _NAMES = {
@@ -108,7 +108,7 @@ class Polygon:
             return failure(call, 404, "NOT_FOUND", "message", "Data not found.")
         body = {
             "last": {
-                "ask": number(snapshot.ask), "bid": number(snapshot.bid), "exchange": _EXCHANGE,
+                "ask": number(snapshot.ask), "bid": number(snapshot.bid), "exchange": EXCHANGE,
                 "timestamp": snapshot.market_ms,
             },
             "request_id": _request_id(call),
@@ -190,7 +190,7 @@ def _forex_row(view: View, instrument: Instrument, snapshot: Snapshot) -> dict[s
     change = snapshot.price - snapshot.previous_close
     return {
         "day": _candle(view.bars(instrument, 60 * MINUTE_MS, today_ms, view.now_ms + 1)),
-        "lastQuote": {"a": number(snapshot.ask), "b": number(snapshot.bid), "t": snapshot.market_ms, "x": _EXCHANGE},
+        "lastQuote": {"a": number(snapshot.ask), "b": number(snapshot.bid), "t": snapshot.market_ms, "x": EXCHANGE},
         "min": _candle(minute),
         "prevDay": _candle(view.bars(instrument, 60 * MINUTE_MS, from_ms, from_ms + DAY_MS), day=True),
         "ticker": instrument.vendor_symbol,
@@ -226,7 +226,7 @@ def _universal_row(view: View, instrument: Instrument, snapshot: Snapshot) -> di
         tail = {"timeframe": "REAL-TIME", "type": "indices", "value": number(snapshot.price)}
         return {"last_updated": updated, **fixed, **tail}
     quote = {
-        "ask": number(snapshot.ask), "bid": number(snapshot.bid), "exchange": _EXCHANGE, "last_updated": updated,
+        "ask": number(snapshot.ask), "bid": number(snapshot.bid), "exchange": EXCHANGE, "last_updated": updated,
         "timeframe": "REAL-TIME",
     }  # fmt: skip
     return {"last_quote": quote, **fixed, "type": "fx"}

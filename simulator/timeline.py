@@ -71,3 +71,13 @@ class Timeline:
         if place < len(self._stop_cycle) and self._stop_cycle[place] == cycle:
             return Moment(cycle, int(self._stop_ms[place]), int(self._stop_ordinal[place]))
         return Moment(cycle, self._base_ms + (cycle - place) * self._interval_ms)
+
+    def first_at(self, at_ms: int, after: int) -> int:
+        """Return the first cycle after `after` that is not before `at_ms`."""
+        low, high = after, after + 1
+        while self.at(high).now_ms < at_ms:
+            low, high = high, high + 2 * (high - low)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.at(middle).now_ms < at_ms else (low, middle)
+        return high

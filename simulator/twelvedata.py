@@ -17,7 +17,7 @@ _PRICING = "https://twelvedata.com/pricing"
 _BASIC = (8, 800)
 _ULTRA = (10_946, 1 << 40)
 _MOST_SYMBOLS = 120
-_KEY = (
+BAD_KEY = (
     "**apikey** parameter is incorrect or not specified. You can get your free API key instantly following this link: "
     f"{_PRICING}. If you believe that everything is correct, you can contact us at "
     "https://twelvedata.com/contact/customer"
@@ -33,12 +33,12 @@ _GATED = (
 _DAY_CANDLE_SHIFT_MS = 4 * 3_600_000
 """The currency day begins at 20:00 UTC of the evening before."""
 _VERDICTS = {400: "bad_request", 401: "bad_key", 403: "not_entitled", 404: "unknown_symbol", 429: "rate_limited"}
-_TITLES = {
+TITLES = {
     "EUR/USD": ("Euro / US Dollar", "Forex"), "GBP/USD": ("British Pound / US Dollar", "Forex"),
     "XAU/USD": ("Gold Spot / US Dollar", "Forex"), "NDX": ("Nasdaq 100", "NASDAQ"),
     "SPX": ("S&P 500", "NYSE"), "DJI": ("Dow Jones Industrial Average", "NYSE"),
 }  # fmt: skip
-_VENUES = {"NASDAQ": "XNAS", "NYSE": "XNYS"}
+VENUES = {"NASDAQ": "XNAS", "NYSE": "XNYS"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class TwelveData:
         """Return the reply to one GET."""
         key = call.params.get("apikey", "") or call.headers.get("authorization", "").removeprefix("apikey ").strip()
         if not key or key.startswith("bad"):
-            return Failure(401, _KEY).answer()
+            return Failure(401, BAD_KEY).answer()
         wanted = names(call.params.get("symbol", ""))
         cost = max(1, len(wanted))
         refused = self._limit.admit(call.view.now_ms, cost)
@@ -179,13 +179,13 @@ def _quote(view: View, instrument: Instrument) -> tuple[dict[str, object], int] 
     snapshot = view.snapshot(instrument)
     if snapshot is None:  # it has never traded
         return Failure(422, "No data", {"symbol": instrument.vendor_symbol, "interval": "", "exchange": ""})
-    title, exchange = _TITLES.get(instrument.vendor_symbol, (instrument.vendor_symbol, "Forex"))
+    title, exchange = TITLES.get(instrument.vendor_symbol, (instrument.vendor_symbol, "Forex"))
     stock = instrument.session == "us_cash"
     date, timestamp = _day(instrument, view.now_ms)
     change = snapshot.price - snapshot.previous_close
     found: dict[str, object] = {"symbol": instrument.vendor_symbol, "name": title, "exchange": exchange}
     if stock:
-        found |= {"mic_code": _VENUES.get(exchange, "XNYS"), "currency": "USD"}
+        found |= {"mic_code": VENUES.get(exchange, "XNYS"), "currency": "USD"}
     found |= {
         "datetime": date, "timestamp": timestamp, "last_quote_at": snapshot.market_ms // 1000,
         "open": plain(snapshot.day_open), "high": plain(snapshot.day_high), "low": plain(snapshot.day_low),
@@ -207,12 +207,12 @@ def _quote(view: View, instrument: Instrument) -> tuple[dict[str, object], int] 
 def _series_meta(instrument: Instrument, interval: str) -> dict[str, str]:
     symbol = instrument.vendor_symbol
     if instrument.session == "us_cash":
-        _, exchange = _TITLES.get(symbol, (symbol, "NYSE"))
+        _, exchange = TITLES.get(symbol, (symbol, "NYSE"))
         return {
             "symbol": symbol, "interval": interval, "currency": "USD", "exchange_timezone": NEW_YORK.key,
-            "exchange": exchange, "mic_code": _VENUES.get(exchange, "XNYS"), "type": "Index",
+            "exchange": exchange, "mic_code": VENUES.get(exchange, "XNYS"), "type": "Index",
         }  # fmt: skip
-    title, _ = _TITLES.get(symbol, (symbol.replace("/", " / "), "Forex"))
+    title, _ = TITLES.get(symbol, (symbol.replace("/", " / "), "Forex"))
     base, _, quote = title.partition(" / ")
     kind = "Precious Metal" if instrument.session == "metals" else "Physical Currency"
     return {"symbol": symbol, "interval": interval, "currency_base": base, "currency_quote": quote, "type": kind}

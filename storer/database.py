@@ -1,13 +1,15 @@
 """The storer's one connection to SQLite: opens, writes whole batches, keeps the write-ahead log bounded."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
 
 from storer.faults import classifying
+from storer.repeats import without_repeats
+from storer.rollback import Rollback
 from storer.rows import Rows
 from storer.schema import migrate
 from storer.tables import INSERT
@@ -67,13 +69,17 @@ class Database:
             raise
         self._bound_wal(connection)
 
-    def write(self, rows: Rows) -> dict[str, int]:
-        """Write all rows in one transaction, or none of them. Returns per table how many were new or changed."""
+    def write(self, rows: Rows, rollbacks: Sequence[Rollback] = ()) -> dict[str, int]:
+        """Write all rows in one transaction, or none of them. Returns per table how many were new or changed.
+
+        rollbacks: those after which rows may come that are stored already under other origins.
+        """
         with self.transaction() as connection:
+            left = without_repeats(connection, rows, rollbacks)
             return {
-                table: connection.executemany(statement, rows[table]).rowcount
+                table: connection.executemany(statement, left[table]).rowcount
                 for table, statement in INSERT.items()
-                if table in rows
+                if table in left
             }
 
     def close(self) -> None:

@@ -1,133 +1,273 @@
 """The gap ledger in SQLite: finds bars that did not come, asks for them, and notes what became of them."""
 
-import sqlite3
 from collections.abc import Sequence
 
 import structlog
 
-from common.messages import BackfillRequest, HistoryBars
-from storer.backfill import MINUTE_MS, Lane
-from storer.gaps import Gap, State, Watched, as_gaps, expected, oldest_reachable, repair_request, state_of, tried
+from common.messages import BackfillRequest, Bar, HistoryBars
+from storer.backfill import Lane
+from storer.finer import from_finer
+from storer.gap_rows import Check, GapRows
+from storer.gaps import (
+    AT_ONCE,
+    FINER,
+    NOBODY_HAS_IT,
+    NOTHING,
+    OWN,
+    PAUSE_SMALL_MS,
+    SMALL_BARS,
+    WAITS_MS,
+    Answered,
+    Gap,
+    Slot,
+    Watched,
+    as_gaps,
+    asked_span,
+    found_now,
+    is_due,
+    lacking,
+    repair_request,
+    slot_after,
+    together,
+    tried,
+)
+from storer.slots import slots_of
+from storer.watch import Feed
 
 log = structlog.get_logger()
 
-# From a bar's end to when it must be in SQLite: lateness, the engine's pass, the storer's own lingering.
-GRACE_MS = MINUTE_MS
-# A bar whose quotes are here is on its way, however far behind the engine is; but not for ever.
-PATIENCE_MS = 60 * MINUTE_MS
-
-_OF_LANE = "symbol = ? AND source_class = ? AND timeframe = ?"
-_GAP_COLUMNS = "from_ms, to_ms, state, attempts, found_ms, next_attempt_ms"
-_PRESENT = f"""
-SELECT open_ms FROM bars
-WHERE {_OF_LANE} AND open_ms >= ? AND open_ms < ? AND (complete OR origin = 'vendor')
-"""  # noqa: S608 our own names
-_ON_ITS_WAY = """
-SELECT EXISTS (SELECT 1 FROM market_data WHERE symbol = ? AND source_class = ? AND market_ms >= ? AND market_ms < ?
-               AND reasons NOT LIKE '%"late"%')
-   AND NOT EXISTS (SELECT 1 FROM bars WHERE symbol = ? AND source_class = ? AND timeframe = ? AND open_ms = ?)
-"""
-_MISSING = f"SELECT {_GAP_COLUMNS} FROM gaps WHERE {_OF_LANE} AND state = 'missing' ORDER BY from_ms"  # noqa: S608
-_CHECKED = f"SELECT checked_ms FROM gap_checks WHERE {_OF_LANE}"  # noqa: S608
-_SET_CHECKED = "INSERT OR REPLACE INTO gap_checks (symbol, source_class, timeframe, checked_ms) VALUES (?, ?, ?, ?)"
-_FORGET = f"DELETE FROM gaps WHERE {_OF_LANE} AND from_ms = ?"  # noqa: S608
-_KEEP = f"INSERT OR REPLACE INTO gaps (symbol, source_class, timeframe, {_GAP_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"  # noqa: S608
+Span = tuple[int, int]
+"""[from_ms, to_ms)."""
 
 
 class Ledger:
     """The gaps of some lanes. The caller's transaction is open around every call."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._sql = connection
+    def __init__(self, rows: GapRows, lateness_ms: int) -> None:
+        """lateness_ms: how long after a bar's end its last quotes may come, beside the class's delay."""
+        self._rows, self._lateness_ms = rows, lateness_ms
+        self._found: dict[Lane, list[Span]] = {}
+        """Gaps found in this look."""
+        self._closed: dict[Feed, list[Span]] = {}
+        """Gaps of the shortest bars that were closed in this look."""
+        self._proven: dict[Feed, list[Span]] = {}
+        """Stretches of holes that were proven in this look."""
+
+    # -- finding -----------------------------------------------------------------------------------
 
     def look(self, watched: Watched, now_ms: int) -> None:
         """Note the bars that should have come since the last look and did not. The first look only marks the place."""
         lane = watched.lane
-        row = self._sql.execute(_CHECKED, lane).fetchone()
-        from_ms = now_ms // lane.bar_ms * lane.bar_ms if row is None else int(row[0])
-        horizon_ms = (now_ms - watched.delay_ms - GRACE_MS) // lane.bar_ms * lane.bar_ms
-        present = self._present(lane, from_ms, horizon_ms)
-        for open_ms in expected(watched, max(from_ms, now_ms - PATIENCE_MS - lane.bar_ms + 1), horizon_ms):
-            if open_ms not in present and self._on_its_way(lane, open_ms):
-                horizon_ms = open_ms
-                break
-        oldest_ms = oldest_reachable(lane, now_ms)
-        slots = [(at, state_of(at, present, (), oldest_ms)) for at in expected(watched, from_ms, horizon_ms)]
-        if slots:
-            self._note(watched, slots, now_ms)
-        self._sql.execute(_SET_CHECKED, (*lane, max(from_ms, horizon_ms)))
-
-    def due(self, watched: Watched, now_ms: int) -> BackfillRequest | None:
-        """Return what to ask the vendors now for this lane, counted as an attempt; None if nothing is due."""
-        lane = watched.lane
-        gaps = self.missing(lane)
-        if not any(_is_due(gap, now_ms) for gap in gaps):
-            return None
-        for gap in gaps:
-            self._resolve(watched, gap, (), now_ms)  # bars may have come by themselves
-        due = [gap for gap in self.missing(lane) if _is_due(gap, now_ms)]
-        for gap in due:
-            self._keep(lane, tried(gap, now_ms))
-        return repair_request(watched, due, now_ms) if due else None
-
-    def settle(self, watched: Watched, answer: HistoryBars, now_ms: int) -> None:
-        """Note what a vendor's history, already stored, says of the lane's gaps."""
-        answered = sorted(bar.open_ms for bar in answer.bars)
-        if not answered:
+        closed_ms = (now_ms - watched.delay_ms - self._lateness_ms) // lane.bar_ms * lane.bar_ms
+        check = self._rows.check(lane)
+        if check is None:
+            self._rows.set_check(lane, Check(closed_ms, closed_ms))
             return
-        for gap in self.missing(watched.lane):
-            if gap.from_ms <= answered[-1] and gap.to_ms > answered[0]:
-                self._resolve(watched, gap, answered, now_ms)
+        if closed_ms <= check.checked_ms:
+            return
+        slots = list(slots_of(self._rows, watched, check.checked_ms, closed_ms, now_ms))
+        self._note(watched, [slot for slot, _ in slots], now_ms)
+        waiting_ms = min((slot.open_ms for slot, on_its_way in slots if on_its_way), default=closed_ms)
+        self._rows.set_check(lane, check._replace(checked_ms=max(check.checked_ms, waiting_ms)))
 
-    def missing(self, lane: Lane) -> list[Gap]:
-        """Return the lane's gaps that may still be filled, oldest first."""
-        return [Gap(*row) for row in self._sql.execute(_MISSING, lane)]
+    def returned(self, watched: Watched, now_ms: int) -> None:
+        """Have what went missing up to the last look asked for at once: the class's quotes come again."""
+        check, newest = self._rows.check(watched.lane), self.missing(watched.lane)[-1:]
+        if newest and check is not None and not any(watched.expected(newest[0].to_ms, check.checked_ms)):
+            self._rows.keep(watched.lane, newest[0]._replace(attempts=0, next_attempt_ms=now_ms))
 
-    def _note(self, watched: Watched, slots: Sequence[tuple[int, State]], now_ms: int) -> None:
+    def doubt(self, watched: Watched, now_ms: int) -> None:
+        """Note the bars that a hole touches, which was proven just now, as built from part of their quotes."""
+        lane, margin_ms = watched.lane, watched.finest_ms
+        check = self._rows.check(lane)
+        for first_ms, end_ms in self._proven.get((lane.symbol, lane.source_class), ()) if check else ():
+            assert check is not None
+            from_ms = max(check.begun_ms, (first_ms - margin_ms) // lane.bar_ms * lane.bar_ms)
+            to_ms = min(check.checked_ms, end_ms + margin_ms)
+            slots = [slot for slot, _ in slots_of(self._rows, watched, from_ms, to_ms, now_ms)]
+            parts = [slot if slot.partial else slot._replace(state="elsewhere") for slot in slots]
+            self._keep_found(lane, as_gaps(parts, lane.bar_ms, found_now(now_ms), now_ms))
+
+    def _note(self, watched: Watched, slots: Sequence[Slot], now_ms: int) -> None:
         lane = watched.lane
-        gaps = as_gaps(slots, lane.bar_ms, Gap(0, 0, "missing", 0, now_ms, now_ms))
-        going_on = self._going_on(watched, slots[0][0])
-        if going_on is not None and gaps[0].state == "missing":
-            self._keep(lane, going_on._replace(to_ms=gaps.pop(0).to_ms))
-        elif going_on is not None:  # bars come again: so may the vendors
-            self._keep(lane, going_on._replace(attempts=0, next_attempt_ms=now_ms))
-        for gap in gaps:
-            if gap.state != "repaired":
-                self._keep(lane, gap)
-                log.warning("gap.found", lane=lane.name, from_ms=gap.from_ms, to_ms=gap.to_ms, state=gap.state)
+        gaps = as_gaps(slots, lane.bar_ms, found_now(now_ms), now_ms)
+        before = self._going_on(watched, slots)
+        more = gaps[0] if before is not None and gaps else None
+        if before is not None and more is not None and self._continues(watched, before, more):
+            self._rows.keep(lane, before._replace(to_ms=more.to_ms, bars=before.bars + more.bars))
+            self._found.setdefault(lane, []).append((more.from_ms, more.to_ms))
+            del gaps[0]
+        self._keep_found(lane, gaps)
 
-    def _going_on(self, watched: Watched, next_ms: int) -> Gap | None:
-        """Return the gap that reached up to the last look, if there is one; next_ms: the first bar since then."""
-        newest = self.missing(watched.lane)[-1:]
-        if newest and next(expected(watched, newest[0].to_ms, next_ms), None) is None:
+    def _keep_found(self, lane: Lane, gaps: Sequence[Gap]) -> None:
+        for gap in gaps:
+            self._rows.keep(lane, gap)
+            self._found.setdefault(lane, []).append((gap.from_ms, gap.to_ms))
+            log.warning(
+                "gap.found", lane=lane.name, from_ms=gap.from_ms, to_ms=gap.to_ms, bars=gap.bars, state=gap.state,
+                detail=gap.detail,
+            )  # fmt: skip
+
+    def _continues(self, watched: Watched, before: Gap, more: Gap) -> bool:
+        same = more.state == "missing" and not more.partial and more.from_ms >= before.to_ms
+        return same and not any(watched.expected(before.to_ms, more.from_ms))
+
+    def _going_on(self, watched: Watched, slots: Sequence[Slot]) -> Gap | None:
+        """Return the gap that reached up to these bars, if there is one."""
+        newest = [gap for gap in self.missing(watched.lane) if not gap.partial][-1:]
+        after = [slot for slot in slots if newest and slot.open_ms >= newest[0].to_ms]
+        if after and not any(watched.expected(newest[0].to_ms, after[0].open_ms)):
             return newest[0]
         return None
 
-    def _resolve(self, watched: Watched, gap: Gap, answered: Sequence[int], now_ms: int) -> None:
-        """Put what is known now in the place of a gap: nothing changed, closed, or split."""
+    # -- asking ------------------------------------------------------------------------------------
+
+    def due(self, watched: Watched, now_ms: int) -> list[BackfillRequest]:
+        """Return what to ask the vendors now for this lane, counted as an attempt."""
         lane = watched.lane
-        present, oldest_ms = self._present(lane, gap.from_ms, gap.to_ms), oldest_reachable(lane, now_ms)
-        slots = expected(watched, gap.from_ms, gap.to_ms)
-        parts = as_gaps([(at, state_of(at, present, answered, oldest_ms)) for at in slots], lane.bar_ms, gap)
-        if parts == [gap]:
+        due = [gap for gap in self.missing(lane) if is_due(gap, now_ms)]
+        for gap in due:
+            self._resolve(watched, gap, now_ms)  # bars may have come by themselves
+        due = [gap for gap in self.missing(lane) if is_due(gap, now_ms)] if due else []
+        due = [gap for gap in due if not self._put_off(watched, gap, now_ms)]
+        check = self._rows.check(lane) or Check(0, 0)
+        if not due or self._too_soon(lane, check, due, now_ms):
+            return []
+        groups = together(due, lane.bar_ms)[-AT_ONCE:]
+        for gap in (gap for group in groups for gap in group):
+            self._rows.keep(lane, tried(gap, now_ms))
+        self._rows.set_check(lane, check._replace(asked_ms=now_ms))
+        requests = [repair_request(watched, group, now_ms) for group in groups]
+        return [request for request in requests if request is not None]
+
+    def _put_off(self, watched: Watched, gap: Gap, now_ms: int) -> bool:
+        """Have a gap wait while its bars can still be put together from shorter ones that are being repaired."""
+        if watched.is_finest:
+            return False
+        finest = Lane(watched.lane.symbol, watched.lane.source_class, watched.finest)
+        below = [g for g in self.missing(finest) if g.from_ms < gap.to_ms and g.to_ms > gap.from_ms]
+        if not below:
+            return False
+        next_ms = min((g.next_attempt_ms for g in below if g.next_attempt_ms is not None), default=now_ms)
+        self._rows.keep(watched.lane, gap._replace(next_attempt_ms=max(next_ms, now_ms + WAITS_MS[0])))
+        return True
+
+    def _too_soon(self, lane: Lane, check: Check, due: Sequence[Gap], now_ms: int) -> bool:
+        """Have a few bars wait where the lane was asked for lately."""
+        until_ms = check.asked_ms + PAUSE_SMALL_MS
+        first_time = [gap for gap in due if not gap.attempts]
+        if until_ms <= now_ms or len(first_time) < len(due) or sum(gap.bars for gap in due) >= SMALL_BARS:
+            return False
+        for gap in due:
+            self._rows.keep(lane, gap._replace(next_attempt_ms=until_ms))
+        return True
+
+    # -- closing -----------------------------------------------------------------------------------
+
+    def settle(self, watched: Watched, answer: HistoryBars, after_ms: int | None, now_ms: int) -> list[Bar]:
+        """Note what a vendor's history, already stored, says of the lane's gaps.
+
+        after_ms: open time of the last bar in the piece of the same answer before this one. Returns the bars that took
+        the place of ones built from part of their quotes.
+        """
+        answered = [after_ms] if after_ms is not None else []
+        answered += sorted(bar.open_ms for bar in answer.bars)
+        if not answered:
+            self._refused(watched, answer, now_ms)
+            return []
+        window = (answered[0], answered[-1] + watched.lane.bar_ms)
+        touched = [g for g in self.missing(watched.lane) if g.from_ms < window[1] and g.to_ms > window[0]]
+        replaced: list[Bar] = []
+        for gap in touched:
+            if gap.partial:
+                replaced += [bar for bar in answer.bars if gap.from_ms <= bar.open_ms < gap.to_ms]
+        self._rows.replace_bars(replaced, "vendor")
+        for gap in touched:
+            self._resolve(watched, gap, now_ms, Answered(answered, answer.source), window)
+        if answer.final:
+            self._refused(watched, answer, now_ms)
+        return replaced
+
+    def compose(self, watched: Watched, now_ms: int) -> list[Bar]:
+        """Put missing bars together from the shorter ones of the same class, where something has changed just now.
+
+        Returns the bars, which are stored already.
+        """
+        lane = watched.lane
+        spans = [*self._found.get(lane, ()), *self._closed.get((lane.symbol, lane.source_class), ())]
+        if watched.is_finest or not spans:
+            return []
+        return [bar for gap in self.missing(lane) for bar in self._compose(watched, gap, spans, now_ms)]
+
+    def _compose(self, watched: Watched, gap: Gap, spans: Sequence[Span], now_ms: int) -> list[Bar]:
+        near = [(max(first, gap.from_ms), min(end, gap.to_ms)) for first, end in spans]
+        near = [(first - first % watched.lane.bar_ms, end) for first, end in near if first < end]
+        if not near:
+            return []
+        window = (min(first for first, _ in near), max(end for _, end in near))
+        bars, silent = from_finer(self._rows, watched, *window)
+        self._rows.replace_bars(bars, "built")
+        if bars or silent:
+            self._resolve(watched, gap, now_ms, Answered((), FINER, silent), window)
+        return bars
+
+    def missing(self, lane: Lane) -> list[Gap]:
+        """Return the lane's gaps that may still be filled, oldest first."""
+        return self._rows.missing(lane)
+
+    def _refused(self, watched: Watched, answer: HistoryBars, now_ms: int) -> None:
+        """Note on what an answer left open why it did, and until when it is of no use to ask again."""
+        from_ms, to_ms = asked_span(answer.request_id) if answer.repair else (0, 0)
+        retry_ms = answer.retry_ms
+        for gap in self.missing(watched.lane):
+            if not (gap.from_ms < to_ms and gap.to_ms > from_ms) or gap.next_attempt_ms is None:
+                continue
+            if retry_ms is None and gap.attempts >= len(WAITS_MS):
+                self._close(watched.lane, gap, now_ms, f"{NOBODY_HAS_IT}: {answer.detail}")
+                continue
+            next_ms = gap.next_attempt_ms if retry_ms is None else max(gap.next_attempt_ms, retry_ms)
+            detail = answer.detail or gap.detail
+            if (next_ms, detail) != (gap.next_attempt_ms, gap.detail):
+                self._rows.keep(watched.lane, gap._replace(next_attempt_ms=next_ms, detail=detail))
+
+    def _close(self, lane: Lane, gap: Gap, now_ms: int, why: str) -> None:
+        closed = gap._replace(state="unrepairable", next_attempt_ms=None, closed_ms=now_ms, detail=why)
+        self._rows.keep(lane, closed)
+        log.warning("gap.closed", lane=lane.name, from_ms=gap.from_ms, to_ms=gap.to_ms, state="unrepairable", why=why)
+
+    def _resolve(
+        self, watched: Watched, gap: Gap, now_ms: int, answered: Answered = NOTHING, window: Span | None = None
+    ) -> None:
+        """Put what is known now in the place of a gap: nothing changed, closed, or split. window: where to look."""
+        lane = watched.lane
+        from_ms, to_ms = window or (gap.from_ms, gap.to_ms)
+        held = self._rows.held(lane, max(from_ms, gap.from_ms), min(to_ms, gap.to_ms))
+        slots = [
+            (slot_after(at, gap, held, answered) if from_ms <= at < to_ms else None)
+            or lacking(at, watched, now_ms, partial=gap.partial)
+            for at in watched.expected(gap.from_ms, gap.to_ms)
+        ]
+        parts = as_gaps(slots, lane.bar_ms, gap, now_ms)
+        if all(part.state == "missing" for part in parts):
             return
-        self._sql.execute(_FORGET, (*lane, gap.from_ms))
+        self._rows.forget(lane, gap)
         for part in parts:
-            self._keep(lane, part)
+            self._rows.keep(lane, part)
             if part.state != "missing":
-                log.info("gap.closed", lane=lane.name, from_ms=part.from_ms, to_ms=part.to_ms, state=part.state)
+                if watched.is_finest:
+                    self._closed.setdefault((lane.symbol, lane.source_class), []).append((part.from_ms, part.to_ms))
+                log.info(
+                    "gap.closed", lane=lane.name, from_ms=part.from_ms, to_ms=part.to_ms, bars=part.bars,
+                    state=part.state, source=part.source, seconds=(now_ms - part.found_ms) / 1000,
+                )  # fmt: skip
+        if watched.is_finest and not gap.partial:
+            self._prove(watched, parts)
 
-    def _keep(self, lane: Lane, gap: Gap) -> None:
-        self._sql.execute(_KEEP, (*lane, *gap))
-
-    def _present(self, lane: Lane, from_ms: int, to_ms: int) -> set[int]:
-        return {open_ms for (open_ms,) in self._sql.execute(_PRESENT, (*lane, from_ms, to_ms))}
-
-    def _on_its_way(self, lane: Lane, open_ms: int) -> bool:
-        series = (lane.symbol, lane.source_class)
-        values = (*series, open_ms, open_ms + lane.bar_ms, *lane, open_ms)
-        return bool(self._sql.execute(_ON_ITS_WAY, values).fetchone()[0])
-
-
-def _is_due(gap: Gap, now_ms: int) -> bool:
-    return gap.next_attempt_ms is not None and gap.next_attempt_ms <= now_ms
+    def _prove(self, watched: Watched, parts: Sequence[Gap]) -> None:
+        """Remember holes: a vendor had bars where we had no quotes, so we missed some, in the bars around too."""
+        proven = [part for part in parts if part.state == "repaired" and part.source != OWN]
+        if proven:
+            lane, spans = watched.lane, [(proven[0].from_ms, proven[-1].to_ms)]
+            for first_ms, end_ms in self._rows.holes(lane, *spans[0]):  # with the silence around it
+                spans += [(first_ms, first_ms), (end_ms, end_ms)]
+            self._proven.setdefault((lane.symbol, lane.source_class), []).extend(spans)

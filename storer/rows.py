@@ -15,10 +15,12 @@ from common.messages import (
     Execution,
     HistoryBars,
     HistoryRequest,
+    HistoryTaken,
     Quote,
     Quotes,
     Reject,
     Rejects,
+    SeriesChange,
     Signal,
     SourceEvent,
     encode,
@@ -29,6 +31,9 @@ SqlValue = str | int | float | bytes | None
 Row = tuple[SqlValue, ...]
 Rows = dict[str, list[Row]]
 """Table -> rows in the order of their arrival, columns as in tables.COLUMNS."""
+
+_FROM_RAW = ("market_data", "rejects", "clocks", "series_changes", "history_entries")
+"""Tables whose rows begin with partition, raw_ms, raw_seq."""
 
 _to_json = msgspec.json.Encoder().encode
 _COMPRESSION = 6  # a vendor's history shrinks to about a fifth; more effort gains little
@@ -43,7 +48,10 @@ def parse_id(entry_id: str) -> tuple[int, int]:
 
 
 def rows_of(batch: Sequence[Entry], partition: int, incarnation: str) -> Rows:
-    """Return the rows of all entries, and each stream's position. Rejected for a kind that is not stored."""
+    """Return the rows of all entries, each stream's position, and where Redis began anew if it did.
+
+    Rejected for a kind that is not stored.
+    """
     rows: Rows = {}
     for entry in batch:
         message = entry.message
@@ -51,15 +59,18 @@ def rows_of(batch: Sequence[Entry], partition: int, incarnation: str) -> Rows:
         if make is None:
             raise Rejected("unexpected_kind", f"{entry.stream.name} {entry.id}: found {type(message).__name__}")
         make(message, partition, rows)
+    origins = [row[1:3] for table in _FROM_RAW for row in rows.get(table, ())]
+    if origins:
+        rows["incarnations"] = [(partition, incarnation, *min(origins))]
     rows["stream_positions"] = [*_positions(batch, partition, incarnation)]
     return rows
 
 
-def bar_row(bar: Bar, origin: str) -> Row:
-    """Return the row of a bar."""
+def bar_row(bar: Bar, origin: str, *, repaired: bool = False) -> Row:
+    """Return the row of a bar. repaired: it came because the gap ledger asked for it."""
     return (
         bar.symbol, bar.source_class, bar.timeframe, bar.open_ms, bar.open, bar.high, bar.low, bar.close, bar.volume,
-        bar.volume_kind, bar.ticks, bar.source, origin, int(bar.complete),
+        bar.volume_kind, bar.ticks, bar.source, origin, int(bar.complete), int(repaired or bar.repaired),
     )  # fmt: skip
 
 
@@ -79,7 +90,7 @@ def _quote_row(quote: Quote, partition: int) -> Row:
         partition, *parse_id(quote.raw_id), quote.raw_index, quote.symbol, quote.source, quote.source_class,
         quote.market_ms, quote.received_ms, quote.price, quote.last, quote.bid, quote.ask, quote.day_volume,
         quote.volume, quote.volume_kind, quote.score, _text(quote.reasons) if quote.reasons else "[]",
-        int(quote.market_time), quote.tick,
+        int(quote.market_time), quote.tick, int(quote.check), quote.detail,
     )  # fmt: skip
 
 
@@ -88,7 +99,7 @@ def _reject_row(reject: Reject, partition: int) -> Row:
         partition, *parse_id(reject.raw_id), reject.raw_index, reject.symbol, reject.source, reject.source_class,
         reject.received_ms, reject.reason, reject.detail, reject.score, reject.timeframe,
         None if reject.raw is None else _text(reject.raw),
-        None if reject.raw_bar is None else _text(reject.raw_bar),
+        None if reject.raw_bar is None else _text(reject.raw_bar), int(reject.check),
     )  # fmt: skip
 
 
@@ -105,12 +116,20 @@ def _clock(message: Clock, partition: int, rows: Rows) -> None:
     rows.setdefault("clocks", []).append(row)
 
 
+def _series_change(message: SeriesChange, partition: int, rows: Rows) -> None:
+    row = (
+        partition, *parse_id(message.raw_id), message.symbol, message.source_class, message.before, message.at_ms,
+        message.why,
+    )  # fmt: skip
+    rows.setdefault("series_changes", []).append(row)
+
+
 def _bars(message: Bars, _partition: int, rows: Rows) -> None:
     rows.setdefault("bars", []).extend(bar_row(bar, bar.origin) for bar in message.bars)
 
 
 def _history(message: HistoryBars, partition: int, rows: Rows) -> None:
-    rows.setdefault("bars", []).extend(bar_row(bar, "vendor") for bar in message.bars)
+    rows.setdefault("bars", []).extend(bar_row(bar, "vendor", repaired=message.repair) for bar in message.bars)
     if not message.raw_id:
         return
     body = zlib.compress(encode(message), _COMPRESSION)
@@ -119,6 +138,15 @@ def _history(message: HistoryBars, partition: int, rows: Rows) -> None:
         message.source_class, len(message.bars), body,
     )  # fmt: skip
     rows.setdefault("history_entries", []).append(row)
+
+
+def _history_taken(message: HistoryTaken, partition: int, rows: Rows) -> None:
+    history = message.history
+    row = (
+        partition, *parse_id(message.id), *parse_id(message.raw_id), history.request_id, history.symbol,
+        history.timeframe, history.source_class, len(history.bars), zlib.compress(encode(history), _COMPRESSION),
+    )  # fmt: skip
+    rows.setdefault("history_taken", []).append(row)
 
 
 def _signal(message: Signal, _partition: int, rows: Rows) -> None:
@@ -149,8 +177,10 @@ _MAKERS: dict[type[AnyMessage], Callable[..., None]] = {
     Quotes: _quotes,
     Rejects: _rejects,
     Clock: _clock,
+    SeriesChange: _series_change,
     Bars: _bars,
     HistoryBars: _history,
+    HistoryTaken: _history_taken,
     Signal: _signal,
     SourceEvent: _source_event,
     Execution: _execution,

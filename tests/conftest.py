@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +64,17 @@ def _plain_logs() -> None:
     structlog.configure(
         processors=[processors.add_log_level, processors.format_exc_info, processors.KeyValueRenderer()]
     )
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Note figures for the fault matrix, units in their names: measured(lost=0, recovery_s=1.2)."""
+
+    def note(**figures: float | str) -> None:
+        for name, value in figures.items():
+            record_property(name, value)
+
+    return note
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import socket
 import struct
 import threading
+import time
 from contextlib import suppress
 
 EXEC = b"*1\r\n$4\r\nEXEC\r\n"
@@ -25,6 +26,7 @@ class FaultProxy:
         self._release = threading.Event()
         self.faults = 0
         """How many faults have struck."""
+        self._delay_s = 0.0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -38,6 +40,10 @@ class FaultProxy:
         """Let so many bytes of "requests" or "replies" pass, then reset the connection."""
         with self._lock:
             self._left[direction] = passed_bytes
+
+    def delay_replies(self, seconds: float) -> None:
+        """Hand on whatever the server sends so much later."""
+        self._delay_s = seconds
 
     def swallow_exec_reply(self) -> None:
         """Let the next EXEC be executed, then reset the connection before the client hears of it."""
@@ -114,6 +120,7 @@ class FaultProxy:
                     if _ECHOED in tail:
                         pair.drained.set()
                 else:
+                    time.sleep(self._delay_s)
                     self._send(pair, "replies", chunk)
         pair.drained.set()
         pair.close()

@@ -59,7 +59,7 @@ def history(raw: RawBars, raw_id: str, bars: Sequence[Bar]) -> HistoryBars:
     return HistoryBars(
         request_id=raw.request_id, symbol=raw.symbol, timeframe=raw.timeframe, source_class=raw.source_class,
         bars=tuple(bars), final=raw.final, detail=raw.detail, raw_id=raw_id, source=raw.source,
-        received_ms=raw.received_ms,
+        received_ms=raw.received_ms, retry_ms=raw.retry_ms,
     )  # fmt: skip
 
 

@@ -1,11 +1,14 @@
 """The validator's state in hand and in Redis: one hash field per series and feed, only changed ones are written."""
 
+from collections.abc import Mapping
+
 import msgspec
 import structlog
 
 from common import keys
 from common.errors import Fatal
 from common.redis_link import Command, Link, flat_pairs
+from validator.compare import Pair, Track
 from validator.state import Feed, Series
 
 log = structlog.get_logger()
@@ -16,10 +19,14 @@ CLOCK = "clock"
 SeriesName = tuple[str, str]
 """Symbol, source class."""
 FeedName = tuple[str, str, str]
-"""Symbol, source class, source."""
+"""Symbol, source class, way: the source, marked where it was asked as a check."""
+PairName = tuple[str, str, str, str]
+"""Symbol, source class, two ways in the order of the alphabet."""
 
 _series = msgspec.json.Decoder(Series)
 _feed = msgspec.json.Decoder(Feed)
+_track = msgspec.json.Decoder(Track)
+_pair = msgspec.json.Decoder(Pair)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -31,7 +38,10 @@ class Memory:
         """Of the last clock entry."""
         self._series: dict[SeriesName, Series] = {}
         self._feeds: dict[FeedName, Feed] = {}
-        self._changed: dict[str, Series | Feed | int] = {}
+        self._tracks: dict[SeriesName, dict[str, Track]] = {}
+        self._pairs: dict[PairName, Pair] = {}
+        self._compared: set[PairName] = set()
+        self._changed: dict[str, Series | Feed | Track | Pair | int] = {}
 
     def series(self, name: SeriesName) -> Series | None:
         """Return what is known of a series, if anything."""
@@ -49,6 +59,38 @@ class Memory:
             self._series[name[:2]] = series
             self._changed["|".join(("series", *name[:2]))] = series
 
+    def track(self, name: FeedName) -> Track | None:
+        """Return the newest prices of one way into a series, if any."""
+        return self.tracks_of(name[:2]).get(name[2])
+
+    def tracks_of(self, name: SeriesName) -> Mapping[str, Track]:
+        """Return the newest prices of every way into a series."""
+        return self._tracks.get(name, {})
+
+    def keep_track(self, name: FeedName, track: Track) -> None:
+        """Set the newest prices of one way."""
+        self._tracks.setdefault(name[:2], {})[name[2]] = track
+        self._changed["|".join(("track", *name))] = track
+
+    def pair(self, name: PairName) -> Pair | None:
+        """Return how two ways compared last, if they ever did."""
+        return self._pairs.get(name)
+
+    def pairs(self) -> Mapping[PairName, Pair]:
+        """Return how all ways compared last."""
+        return self._pairs
+
+    def keep_pair(self, name: PairName, pair: Pair) -> None:
+        """Set how two ways compare."""
+        self._pairs[name] = pair
+        self._compared.add(name)
+        self._changed["|".join(("pair", *name))] = pair
+
+    def take_compared(self) -> set[PairName]:
+        """Return the pairs that were compared since the last call."""
+        compared, self._compared = self._compared, set()
+        return compared
+
     def set_now(self, now_ms: int) -> None:
         """Set the stream's time."""
         self.now_ms = now_ms
@@ -64,6 +106,10 @@ class Memory:
                 self._series[symbol, source_class] = _series.decode(body)
             case "feed", [symbol, source_class, source]:
                 self._feeds[symbol, source_class, source] = _feed.decode(body)
+            case "track", [symbol, source_class, way]:
+                self._tracks.setdefault((symbol, source_class), {})[way] = _track.decode(body)
+            case "pair", [symbol, source_class, one, other]:
+                self._pairs[symbol, source_class, one, other] = _pair.decode(body)
             case _:
                 log.warning("state.unknown_field", field=field)  # of a newer release: it means nothing here
 

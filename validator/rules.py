@@ -1,12 +1,13 @@
 """The rules: each says one thing of one quote, or nothing. All are pure: (state, quote, now) -> verdict."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from common.messages import VolumeKind
-from validator.moves import Mark, step_from
+from validator.moves import Mark, Step, step_from
 from validator.state import Feed, Level, Observation, Series, identity, is_new_session
+from validator.vote import NO_OPINION, Opinion
 
 REJECT = 1.0
 
@@ -34,6 +35,10 @@ class Terms:
     volume_kind: VolumeKind
     lateness_ms: int
     reject_score: float
+    spacing_ms: int
+    """Between the samples that are kept to compare its class's sources with each other."""
+    hint: str = ""
+    """What to look at where its times are wrong."""
 
 
 class Case(NamedTuple):
@@ -55,6 +60,8 @@ class Verdict(NamedTuple):
     """The worst that was found, where it was too much."""
     doubted: Level | None
     confirmed: bool
+    detail: str = ""
+    """Of what only a detail explains, where the quote is accepted."""
 
 
 def crossed(case: Case) -> Mark | None:
@@ -68,7 +75,9 @@ def crossed(case: Case) -> Mark | None:
 def future(case: Case) -> Mark | None:
     """A market time after receipt is a wrong clock or a wrong unit."""
     ahead_ms = case.quote.market_ms - case.quote.received_ms
-    return Mark("future", REJECT, f"market time {ahead_ms} ms after receipt") if ahead_ms > FUTURE_MS else None
+    if ahead_ms <= FUTURE_MS:
+        return None
+    return Mark("future", REJECT, f"market time {ahead_ms} ms after receipt{case.terms.hint}")
 
 
 def duplicate(case: Case) -> Mark | None:
@@ -88,14 +97,15 @@ def stale(case: Case) -> Mark | None:
         return None
     age_ms = quote.received_ms - quote.market_ms - case.terms.delay_ms
     if age_ms > AGE_LIMIT_MS:
-        return Mark("stale", REJECT, f"{age_ms / 86_400_000:.1f} days old")
-    if feed is None or age_ms <= LAG_MS:
+        return Mark("stale", REJECT, f"{age_ms / 86_400_000:.1f} days old{case.terms.hint}")
+    before_ms = feed.asked_before(quote.received_ms) if feed is not None else None
+    if feed is None or before_ms is None or age_ms <= LAG_MS:
         return None
-    lag_ms = feed.received_ms - quote.market_ms - case.terms.delay_ms
+    lag_ms = before_ms - quote.market_ms - case.terms.delay_ms
     unchanged = feed.seen[0] == quote.market_ms and feed.seen_price == quote.price
     if unchanged or lag_ms <= LAG_MS:
         return None
-    detail = f"not shown at {feed.received_ms}, {lag_ms} ms after it was due"
+    detail = f"not shown at {before_ms}, {lag_ms} ms after it was due{case.terms.hint}"
     return Mark("stale", REJECT if lag_ms > LAG_LIMIT_MS else 0.4 * lag_ms / LAG_LIMIT_MS, detail)
 
 
@@ -141,20 +151,27 @@ RULES: tuple[Callable[[Case], Mark | None], ...] = (
 )  # fmt: skip
 
 
-def judge(case: Case, series: Series | None) -> Verdict:
-    """Return the verdict of all rules. A penalty of 1, or a score below the threshold, rejects."""
+def told(case: Case) -> list[Mark]:
+    """Return what the rules say of the quote by itself."""
+    return [mark for rule in RULES if (mark := rule(case)) is not None]
+
+
+def judge(case: Case, series: Series | None, said: Sequence[Mark], opinion: Opinion = NO_OPINION) -> Verdict:
+    """Return the verdict of all rules and of the other sources. A penalty of 1, or a low score, rejects."""
     step = step_from(series, case.quote, case.terms.tick_size)
-    marks = [mark for rule in RULES if (mark := rule(case)) is not None]
-    if step.mark is not None:
-        marks.append(step.mark)
+    if opinion.supported and step.mark is not None and series is not None:
+        step = Step(Mark("level_confirmed", 0.0, "most of the other sources show it"), None, confirmed=True)
+    marks = [*said, *(mark for mark in (opinion.mark, step.mark) if mark is not None)]
     if not marks:
         return Verdict(1.0, (), None, step.doubted, step.confirmed)
     score = max(0.0, 1.0 - sum(mark.penalty for mark in marks))
     worst = max(marks, key=lambda mark: mark.penalty)  # the first of equals
     bad = worst.penalty >= REJECT or score < case.terms.reject_score
-    # What other rules refuse is no witness for a new level.
+    # What other rules or other sources refuse is no witness for a new level.
     doubted = step.doubted if worst is step.mark or not bad else None
-    return Verdict(score, tuple(mark.reason for mark in marks), worst if bad else None, doubted, step.confirmed)
+    detail = opinion.mark.detail if opinion.mark is not None else ""
+    reasons = tuple(mark.reason for mark in marks)
+    return Verdict(score, reasons, worst if bad else None, doubted, step.confirmed, detail)
 
 
 def traded(feed: Feed | None, quote: Observation, kind: VolumeKind) -> tuple[float, str | None]:

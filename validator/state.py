@@ -64,6 +64,12 @@ class Feed(Struct, frozen=True, omit_defaults=True):
     """Highest of the session, up to the last accepted quote that told one ..."""
     volume_ms: int | None = None
     """... and that quote's market time."""
+    before_ms: int | None = None
+    """When the last one came that did not come together with `seen`; None: none has."""
+
+    def asked_before(self, received_ms: int) -> int | None:
+        """Return when the source had its last chance before this one to show a quote: not in the same batch."""
+        return self.before_ms if received_ms == self.received_ms else self.received_ms
 
 
 def identity(quote: Observation) -> Identity:
@@ -77,10 +83,13 @@ def move_size(price: float, other: float) -> float:
     return abs(math.log(price) - math.log(other))
 
 
-def after_accepted(series: Series | None, quote: Observation, confirmed: bool) -> Series:
+def after_accepted(
+    series: Series | None, quote: Observation, confirmed: bool = False, disagrees: bool = False
+) -> Series:
     """Return the series with an accepted quote. An older one than the newest changes nothing but the doubt.
 
     confirmed: the quote is the proof of a new level; its distance from the old one is not a move to learn from.
+    disagrees: it may be another source's error, so its distance isn't one either.
     """
     if series is None:
         return Series(quote.price, quote.market_ms)
@@ -88,6 +97,8 @@ def after_accepted(series: Series | None, quote: Observation, confirmed: bool) -
         return Series(quote.price, max(quote.market_ms, series.market_ms), series.moves)
     if quote.market_ms < series.market_ms:
         return Series(series.price, series.market_ms, series.moves)
+    if disagrees:
+        return Series(quote.price, quote.market_ms, series.moves)
     seconds = max(1.0, (quote.market_ms - series.market_ms) / 1000)
     move = move_size(quote.price, series.price) / math.sqrt(seconds)
     return Series(quote.price, quote.market_ms, (*series.moves, move)[-WINDOW:])
@@ -112,7 +123,8 @@ def after_seen(feed: Feed | None, quote: Observation, accepted: bool) -> Feed:
             corrected = day_volume is not None and not is_new_session(day_volume, quote.day_volume)
             day_volume = max(quote.day_volume, day_volume or 0.0) if corrected else quote.day_volume
             volume_ms = quote.market_ms
-    return Feed(identity(quote), quote.price, quote.received_ms, newest_ms, day_volume, volume_ms)
+    before_ms = feed.asked_before(quote.received_ms) if feed else None
+    return Feed(identity(quote), quote.price, quote.received_ms, newest_ms, day_volume, volume_ms, before_ms)
 
 
 def is_new_session(before: float, day_volume: float) -> bool:

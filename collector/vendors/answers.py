@@ -1,7 +1,7 @@
 """Make readings of what was found: quotes, refusals by symbol, refusals of the whole reply."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -121,16 +121,18 @@ def credits_left(reply: Reply, name: str) -> int | None:
 
 def redacted(text: str, request: Request) -> str:
     """Return the text on one line, without any key or token that the request carried or a vendor spells out."""
-    line = printable(text)
-    for secret in sorted(_secrets(request), key=len, reverse=True):
-        line = re.sub(re.escape(secret), "***", line, flags=re.IGNORECASE)
-    return _ECHOED_KEY.sub(r"\1***", line)[:_DETAIL_CHARS]
-
-
-def _secrets(request: Request) -> set[str]:
     of_params = {value for name, value in request.params if name.lower() in _SECRET_PARAMS}
     of_headers = {value.split(" ")[-1] for name, value in request.headers if name.lower() == "authorization"}
-    return {spelled for s in (of_params | of_headers) - {""} for spelled in (printable(s), quote(s, safe=""))}
+    return without(of_params | of_headers, text)
+
+
+def without(secrets: Iterable[str], text: str) -> str:
+    """Return the text on one line, without the secrets in any spelling and without a key that a vendor spells out."""
+    line = printable(text)
+    spelled = {spelling for secret in secrets if secret for spelling in (printable(secret), quote(secret, safe=""))}
+    for secret in sorted(spelled, key=len, reverse=True):
+        line = re.sub(re.escape(secret), "***", line, flags=re.IGNORECASE)
+    return _ECHOED_KEY.sub(r"\1***", line)[:_DETAIL_CHARS]
 
 
 def volume_is_told(ask: Ask) -> bool:

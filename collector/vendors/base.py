@@ -12,6 +12,8 @@ class Verdict(StrEnum):
     """What a reply was, told by its body whatever its status says."""
 
     OK = "ok"
+    UNCHANGED = "unchanged"
+    """An answer that says word for word what the one before said. No adapter knows that: the collector tells it."""
     RATE_LIMITED = "rate_limited"
     """Too many calls: `retry_after_s` says for how long to leave the vendor alone. Not an outage."""
     BAD_KEY = "bad_key"
@@ -88,6 +90,8 @@ class Reading:
     retry_after_s: float | None = None
     credits_left: int | None = None
     """What the vendor itself says is left of the current window."""
+    took_s: float = 0.0
+    """Real time of the exchange, as the fetcher measured it."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +134,15 @@ class Vendor(Protocol):
         """Return the request for the latest price of at most `batch` symbols."""
         ...
 
+    def latest_without_token(self, asks: Sequence[Ask]) -> Request | None:
+        """Return a request for the latest prices that needs no session token, where `latest` does.
+
+        It serves while no token can be had. None: there is no such request.
+        """
+        ...
+
     def read_latest(self, request: Request, reply: Reply) -> Reading:
-        """Return what the reply says. Never raises, whatever the body."""
+        """Return what the reply to `latest` or `latest_without_token` says. Never raises, whatever the body."""
         ...
 
     def history(

@@ -10,7 +10,13 @@ JsonObject: TypeAlias = dict[str, Json]
 
 
 def read_object(body: bytes) -> JsonObject | None:
-    """Return the JSON object that the body is; None if it is anything else.
+    """Return the JSON object that the body is; None if it is anything else."""
+    content = read_json(body)
+    return content if isinstance(content, dict) else None
+
+
+def read_json(body: bytes) -> Json:
+    """Return the JSON value that the body is; None if it is none.
 
     What JSON knows no number for (NaN, Infinity, 1e999) comes out as the string that stood there.
     """
@@ -18,7 +24,7 @@ def read_object(body: bytes) -> JsonObject | None:
         content: Json = json.loads(body.decode("utf-8-sig"), parse_float=_finite, parse_constant=str)
     except (ValueError, RecursionError):  # broken UTF-8, broken JSON, an integer too long, a thousand brackets
         return None
-    return content if isinstance(content, dict) else None
+    return content
 
 
 def _finite(lexeme: str) -> float | str:

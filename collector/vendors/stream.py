@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from collector.vendors.base import Ask, Credentials, Verdict
-from common.messages import RawQuote
+from collector.vendors.base import Ask, Credentials, Reply, Verdict
+from common.messages import RawBar, RawQuote
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,31 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class PushedBar:
+    """An aggregate that a vendor pushes to whoever subscribes to it. No price of its own: it sums up quotes."""
+
+    symbol: str
+    """Generic."""
+    source_class: str
+    end_ms: int
+    bar: RawBar
+
+
+@dataclass(frozen=True)
 class FrameReading:
     """What one frame held. Any verdict but OK speaks of the connection: it is closed, and `detail` says why."""
 
     verdict: Verdict = Verdict.OK
     quotes: tuple[RawQuote, ...] = ()
     """In the frame's order; market times are the vendor's."""
+    bars: tuple[PushedBar, ...] = ()
+    """None from the subscriptions that a Conversation makes."""
     send: tuple[str, ...] = ()
     """Frames to send now."""
     subscribed: tuple[str, ...] = ()
     """Generic symbols that the vendor confirms."""
     refused: Mapping[str, Verdict] = field(default_factory=dict)
-    """Generic symbol -> why the vendor does not push it on this plan."""
+    """Generic symbol -> why the vendor does not push it on this plan. A later `subscribed` or quote takes it back."""
     detail: str = ""
     """For humans: never holds a key."""
     retry_after_s: float | None = None
@@ -53,6 +66,10 @@ class Conversation(Protocol):
         """Return the frames to send every `StreamVendor.period_s` (a heartbeat, the subscription again)."""
         ...
 
+    def closed(self, code: int, reason: str) -> FrameReading:
+        """Return what the vendor's closing frame says; `code` is 1006 where none came. Never OK."""
+        ...
+
 
 class StreamVendor(Protocol):
     """A vendor that pushes prices."""
@@ -60,9 +77,11 @@ class StreamVendor(Protocol):
     name: str
     """As the Vendor's that is polled: one source, whichever way its prices come."""
     stream_hosts: Mapping[str, str]
-    """Name -> base URL (wss://...); "" is the main one. In a simulated run {simulator}/{vendor}/stream stands in for the
-    main one, and a host's name follows it as a path segment."""
+    """Name -> base URL (wss://...); "" is the main one. In a simulated run {simulator}/{vendor}/stream stands in for
+    the main one, and a host's name follows it as a path segment."""
     needs_key: bool
+    confirms: bool
+    """Whether it names in `FrameReading.subscribed` what it has subscribed; else the first price is the first sign."""
     period_s: float
     """How often `periodic` is due, real time."""
     silence_s: float
@@ -74,4 +93,8 @@ class StreamVendor(Protocol):
 
     def converse(self, endpoint: Endpoint, credentials: Credentials) -> Conversation:
         """Return the conversation of a new connection."""
+        ...
+
+    def read_refusal(self, endpoint: Endpoint, credentials: Credentials, reply: Reply) -> FrameReading:
+        """Return what the HTTP reply says that came in place of an open socket. Never OK."""
         ...

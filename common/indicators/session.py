@@ -1,5 +1,6 @@
 """Where cumulative indicators start: the first bar of the session, as a function of time alone."""
 
+import operator
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -16,9 +17,15 @@ class SessionClock:
     A session begins at a market's opening, and in a market that does not close for the night at the day's roll too.
     """
 
-    def __init__(self, next_open_ms: Callable[[int], int]) -> None:
-        """`next_open_ms(at_ms)`: the market's first opening after `at_ms`."""
+    def __init__(
+        self, next_open_ms: Callable[[int], int], after_open_time: Callable[[int, int], int] = operator.add
+    ) -> None:
+        """`next_open_ms(at_ms)`: the market's first opening after `at_ms`.
+
+        after_open_time(from_ms, needed_ms): when so much of the market's open time has gone by since then.
+        """
         self._next_open_ms = next_open_ms
+        self.after_open_time = after_open_time
         self._from_ms, self._until_ms = 0, 0  # the answer last given, and what it holds for
 
     def start_ms(self, at_ms: int) -> int:

@@ -12,7 +12,7 @@ from common.messages.quotes import Bar, HistoryBars, Quote, Quotes, Reject, Reje
 from common.messages.raw import Clock, RawBar, RawBars, RawQuote, RawQuotes, SeriesChange
 from common.messages.reports import ClientEvent, DeadLetter, Execution, SourceEvent
 from common.messages.requests import BackfillRequest, HistoryRequest, TerminalTick, TerminalTicks
-from common.messages.results import Bars, Signal
+from common.messages.results import Bars, HistoryTaken, Signal
 
 __all__ = [
     "TIMEFRAME_MS",
@@ -26,6 +26,7 @@ __all__ = [
     "Execution",
     "HistoryBars",
     "HistoryRequest",
+    "HistoryTaken",
     "Message",
     "Number",
     "Quote",

@@ -7,7 +7,7 @@ from common.messages.quotes import HistoryBars, Quotes, Rejects
 from common.messages.raw import Clock, RawBars, RawQuotes, SeriesChange
 from common.messages.reports import ClientEvent, DeadLetter, Execution, SourceEvent
 from common.messages.requests import BackfillRequest, HistoryRequest, TerminalTicks
-from common.messages.results import Bars, Signal
+from common.messages.results import Bars, HistoryTaken, Signal
 
 AnyMessage = (
     RawQuotes
@@ -18,6 +18,7 @@ AnyMessage = (
     | HistoryBars
     | Rejects
     | Bars
+    | HistoryTaken
     | Signal
     | HistoryRequest
     | BackfillRequest

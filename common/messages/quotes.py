@@ -7,6 +7,9 @@ from msgspec import Struct
 from common.messages.base import Message, Timeframe, VolumeKind
 from common.messages.raw import RawBar, RawQuote
 
+REPAIR = "gap"
+"""How the id of a request of the gap ledger begins."""
+
 
 class Quote(Struct, frozen=True, omit_defaults=True):
     """One quote that can be trusted, with what was judged and why."""
@@ -38,6 +41,8 @@ class Quote(Struct, frozen=True, omit_defaults=True):
     tick: int | None = None
     check: bool = False
     """Collected to check another source: it is stored and compared, but feeds no bar."""
+    detail: str = ""
+    """What `reasons` can't say: which sources disagree, and by how much."""
 
 
 class Quotes(Message, frozen=True, tag="quotes"):
@@ -67,6 +72,8 @@ class Bar(Struct, frozen=True, omit_defaults=True):
     complete: bool = True
     """False where collecting began inside this bar."""
     final: bool = True
+    repaired: bool = False
+    """Put by the gap ledger in the place of one that was missing, or built from part of its quotes."""
 
     @property
     def id(self) -> str:
@@ -91,6 +98,15 @@ class HistoryBars(Message, frozen=True, tag="history_bars"):
     """The vendor, as in the raw entry: also known where there are no bars."""
     received_ms: int = 0
     """As in the raw entry; 0 in the storer's answers."""
+    retry_ms: int | None = None
+    """Stream time from which asking again may bring more, or at which the storer will; None: nobody has more."""
+    instead: bool = False
+    """From the storer: these take the place of the engine's own, which were built from part of their quotes."""
+
+    @property
+    def repair(self) -> bool:
+        """Tell whether the gap ledger asked for it."""
+        return self.request_id.startswith(REPAIR)
 
 
 class Reject(Struct, frozen=True, omit_defaults=True):
@@ -108,6 +124,8 @@ class Reject(Struct, frozen=True, omit_defaults=True):
     raw: RawQuote | None = None
     raw_bar: RawBar | None = None
     timeframe: Timeframe | None = None
+    check: bool = False
+    """Of a quote that was collected to check another source."""
 
 
 class Rejects(Message, frozen=True, tag="rejects"):

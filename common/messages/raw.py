@@ -58,6 +58,8 @@ class RawBars(Message, frozen=True, tag="raw_bars"):
     bars: tuple[RawBar, ...]
     final: bool = True
     detail: str = ""
+    retry_ms: int | None = None
+    """Stream time from which a source that failed, or could not be asked, may be asked again; None: all answered."""
 
 
 class SeriesChange(Message, frozen=True, tag="series_change"):

@@ -6,14 +6,17 @@ from common.messages.base import Message, Timeframe
 
 
 class HistoryRequest(Message, frozen=True, tag="history_request"):
-    """features asks the storer for the newest `count` bars that open before `before_ms`."""
+    """features asks the storer for the newest bars that open before `before_ms`."""
 
     id: str
     symbol: str
     timeframe: Timeframe
     source_class: str
     count: int
+    """Where fewer are stored, the vendors are asked."""
     before_ms: int
+    most: int = 0
+    """So many are wanted if they are stored: a bar cache that was lost is filled as it was. At least `count` are."""
 
 
 class BackfillRequest(Message, frozen=True, tag="backfill"):

@@ -5,13 +5,24 @@ from typing import Literal
 from msgspec import field
 
 from common.messages.base import Message, Timeframe
-from common.messages.quotes import Bar
+from common.messages.quotes import Bar, HistoryBars
 
 
 class Bars(Message, frozen=True, tag="bars"):
     """Final bars, in the order in which they closed."""
 
     bars: tuple[Bar, ...]
+
+
+class HistoryTaken(Message, frozen=True, tag="history_taken"):
+    """The storer's bars that changed a lane of the engine, and when: no other record says in which moment that was."""
+
+    id: str
+    """Entry id in `history`."""
+    raw_id: str
+    """Of the last entry of `raw` whose consequences the engine had taken in before."""
+    history: HistoryBars
+    """With the bars alone that changed something."""
 
 
 class Signal(Message, frozen=True, tag="signal"):

@@ -7,13 +7,13 @@ Weekly hours, New York time:
   metals   Sunday 18:00 to Friday 17:00, closed daily 17:00-18:00 (spot gold and silver)
   cme      the same (Globex index and metal futures)
   us_cash  weekdays 09:30 to 16:00
-Days off:
+Days off (for the futures CMES knows only a full day, 13:00 and closed; the rest is what CME publishes):
   fx       Christmas and New Year's Day
   us_cash  XNYS
-  cme      CMES; and 13:00 where XNYS is closed or closes early but CMES lists a full day (Juneteenth, 3 July), as the
-           index futures do
-  metals   closed where CMES is; 14:30 where `cme` closes early
-On Good Fridays with an American jobs report Globex trades index futures until 09:15: here they are closed.
+  cme      closed where CMES is, but open until 09:15 on a Good Friday with an American jobs report (the first Friday of
+           April), and until 09:30 on a day of mourning; 13:00 where XNYS is closed; 13:15 where XNYS closes early
+  metals   closed where CMES is, but for days of mourning; 14:30 where XNYS is closed, 13:00 if that is a Friday (then
+           no evening follows); 14:45 on the Friday after Thanksgiving, 13:45 on Christmas Eve
 """
 
 from bisect import bisect_right
@@ -42,8 +42,15 @@ _WEEKS = {
     "us_cash": _Week(9 * HOUR + 30, 16 * HOUR),
 }
 SESSIONS = tuple(_WEEKS)
-CME_EARLY = 13 * HOUR
-METALS_EARLY = 14 * HOUR + 30
+CME_HOLIDAY = 13 * HOUR
+CME_HALF_DAY = 13 * HOUR + 15
+CME_JOBS_REPORT = 9 * HOUR + 15
+CME_MOURNING = 9 * HOUR + 30
+METALS_HOLIDAY = 14 * HOUR + 30
+METALS_HOLIDAY_FRIDAY = 13 * HOUR
+METALS_HALF_DAYS = {11: 14 * HOUR + 45, 12: 13 * HOUR + 45}
+"""By month: the Friday after Thanksgiving, Christmas Eve. On 3 July they trade as always."""
+FRIDAY, SATURDAY = 4, 5
 # Longer than any closure, so that the next opening or closing is always in the list of the year that is asked.
 MARGIN = timedelta(days=15)
 
@@ -97,16 +104,33 @@ def _trading_days(session: str, first: date, last: date) -> Iterator[tuple[int, 
 
 def _close_minute(session: str, day: date) -> int:
     regular = _WEEKS[session].close_minute
-    if day.weekday() >= 5:
+    if day.weekday() >= SATURDAY:
         return CLOSED
     if session == "fx":
         return CLOSED if (day.month, day.day) in ((1, 1), (12, 25)) else regular
-    exchange = short_days("XNYS", day.year).get(day.toordinal(), regular)
+    cash = short_days("XNYS", day.year).get(day.toordinal(), _WEEKS["us_cash"].close_minute)
     if session == "us_cash":
-        return exchange
-    futures = short_days("CMES", day.year).get(day.toordinal(), CME_EARLY if exchange < regular else regular)
-    early = CME_EARLY if session == "cme" else METALS_EARLY
-    return futures if futures in (CLOSED, regular) else early
+        return cash
+    if short_days("CMES", day.year).get(day.toordinal(), regular) == CLOSED:
+        return _close_where_closed(session, day)
+    if cash == CLOSED:
+        friday = day.weekday() == FRIDAY
+        return CME_HOLIDAY if session == "cme" else METALS_HOLIDAY_FRIDAY if friday else METALS_HOLIDAY
+    if cash < _WEEKS["us_cash"].close_minute:
+        return CME_HALF_DAY if session == "cme" else METALS_HALF_DAYS.get(day.month, regular)
+    return regular
+
+
+def _close_where_closed(session: str, day: date) -> int:
+    """Return when the session closes on a day that CMES lists as closed."""
+    new_year_or_christmas = (day.month, day.day) >= (12, 24) or (day.month, day.day) <= (1, 2)
+    good_friday = day.weekday() == FRIDAY and day.month in (3, 4)
+    if new_year_or_christmas:
+        return CLOSED
+    if good_friday:
+        jobs_report = day.month == 4 and day.day <= 7
+        return CME_JOBS_REPORT if session == "cme" and jobs_report else CLOSED
+    return CME_MOURNING if session == "cme" else _WEEKS[session].close_minute
 
 
 def _ms(day: date, minute: int) -> int:

@@ -29,3 +29,21 @@ def _write(path: Path, statement: str, rows: Sequence[tuple[object, ...]]) -> No
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         migrate(connection, path)
         connection.executemany(statement, rows)
+
+
+def write_gap(path: Path, lane: tuple[str, str, str], from_ms: int, to_ms: int, state: str, **changes: object) -> None:
+    """Store a row of the gap ledger; bars are counted as if the market never closed."""
+    closed = state != "missing"
+    values: dict[str, object] = {
+        "bars": (to_ms - from_ms) // 60_000, "state": state, "partial": 0, "attempts": 1, "found_ms": to_ms,
+        "next_attempt_ms": None if closed else to_ms + 10_000, "closed_ms": to_ms + 5_000 if closed else None,
+        "source": "yahoo" if closed else "", "detail": "",
+    }  # fmt: skip
+    row = (*lane, from_ms, to_ms, *{**values, **changes}.values())
+    _write(path, f"INSERT INTO gaps VALUES ({', '.join('?' * len(row))})", [row])
+
+
+def write_check(path: Path, lane: tuple[str, str, str], begun_ms: int, checked_ms: int) -> None:
+    """Store how far the ledger is with a lane."""
+    statement = "INSERT INTO gap_checks (symbol, source_class, timeframe, begun_ms, checked_ms) VALUES (?, ?, ?, ?, ?)"
+    _write(path, statement, [(*lane, begun_ms, checked_ms)])

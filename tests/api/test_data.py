@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from api.context import Context
@@ -11,7 +12,7 @@ from common import keys
 from common.bars import pack
 from common.features import FormingSet
 from common.messages import Bar
-from common.sources import QuotaWindow, SourceReport, encode_report
+from common.sources import PushReport, QuotaWindow, SourceReport, encode_report
 from tests.api.history import write_bars
 from tests.api.world import NOON_MS, World, serving
 
@@ -45,6 +46,7 @@ async def test_bars_come_from_the_cache_and_count_as_a_hit(world: World, api: Ap
     assert reply["bars"][1] == {
         "time": NOON_MS + 4 * MINUTE_MS, "open": 5.0, "high": 5.5, "low": 4.5, "close": 5.25, "volume": 3.0,
         "volume_kind": "ticks", "ticks": 7, "source": "yahoo", "origin": "built", "complete": True,
+        "repaired": False,
     }  # fmt: skip
     counters = (await api[0].get("/metrics/json")).json()
     assert counters["gauges"]["cache_hit_rate"] == 1.0
@@ -141,8 +143,10 @@ async def test_symbols_tell_their_session_and_its_next_change(world: World, api:
 async def test_sources_show_breaker_quota_and_who_has_no_source(world: World, api: Api) -> None:
     world.alive("EURUSD")
     world.status("XAUUSD", "withheld", "no source, withheld")
-    quota = {"day": QuotaWindow(25, 20, 5, NOON_MS + 3_600_000)}
+    back_ms = NOON_MS + 3_600_000
+    quota = {"day": QuotaWindow(25, 20, 5, back_ms, 5, NOON_MS, back_ms)}
     report = SourceReport("alphavantage", NOON_MS, NOON_MS, True, 20, 19, 1, 0.95, 120.0, 80.0, True, quota=quota)
+    report = msgspec.structs.replace(report, next_turn_ms=back_ms, round_ms=4_320_000)
     world.redis.set(keys.source_report("alphavantage"), encode_report(report))
     opened: dict[str, str | int] = {
         "state": "OPEN",
@@ -154,14 +158,40 @@ async def test_sources_show_breaker_quota_and_who_has_no_source(world: World, ap
     world.hash(keys.breaker("alphavantage"), opened)
     reply = (await api[0].get("/api/sources")).json()
     shown = reply["sources"]["alphavantage"]
-    assert shown["quota"]["day"] == {"limit": 25, "used": 20, "remaining": 5, "resets_at": "2026-06-17T15:00:00.000Z"}
+    assert shown["quota"]["day"] == {
+        "limit": 25, "used": 20, "remaining": 5, "reserve": 5, "resets_at": "2026-06-17T15:00:00.000Z",
+        "runs_out_at": "2026-06-17T14:00:00.000Z", "back_at": "2026-06-17T15:00:00.000Z",
+    }  # fmt: skip
+    assert (shown["next_turn_at"], shown["round_seconds"]) == ("2026-06-17T15:00:00.000Z", 4320.0)
     assert shown["breaker"] == {
         "state": "OPEN", "failures": 5, "opened_at": "2026-06-17T13:59:50.000Z", "retry_in_seconds": 50.0,
-        "last_error": "timeout",
+        "last_error": "timeout", "reason": None, "changed_at": None, "openings": 0, "forced": None,
     }  # fmt: skip
     never = reply["sources"]["yahoo"]
     assert (never["is_healthy"], never["breaker"]["state"]) == (None, "HALF_OPEN")
     assert reply["symbols"]["XAUUSD"]["detail"] == "no source, withheld"
+
+
+async def test_sources_show_their_push_connections(world: World, api: Api) -> None:
+    push = PushReport(
+        "live",
+        NOON_MS - 60_000,
+        250,
+        1,
+        2,
+        ("EURUSD",),
+        {"XAUUSD": "not_entitled"},
+        "closed with 1006: connection lost",
+    )
+    report = SourceReport("twelvedata", NOON_MS, NOON_MS, True, push=push)
+    world.redis.set(keys.source_report("twelvedata"), encode_report(report))
+    sources = (await api[0].get("/api/sources")).json()["sources"]
+    assert sources["twelvedata"]["push"] == {
+        "state": "live", "since": "2026-06-17T13:59:00.000Z", "last_price_age_ms": 250, "connections": 1,
+        "reconnects": 2, "pushed": ["EURUSD"], "refused": {"XAUUSD": "not_entitled"},
+        "detail": "closed with 1006: connection lost",
+    }  # fmt: skip
+    assert sources["yahoo"]["push"] is None
 
 
 async def test_everything_says_when_it_is_simulated(world: World, tmp_path: Path) -> None:

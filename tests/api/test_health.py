@@ -79,7 +79,7 @@ async def test_a_working_pipeline_is_healthy_and_ready(world: World, api: Api) -
     found = await health(api[0])
     assert found["status"] == "healthy"
     assert {name: part["status"] for name, part in found["components"].items()} == {
-        "redis": "healthy", "database": "healthy", "mt5": "not_configured", "data_pipeline": "healthy",
+        "redis": "healthy", "database": "healthy", "gaps": "healthy", "mt5": "not_configured", "data_pipeline": "healthy",
         "collector": "healthy", "validator": "healthy", "storer": "healthy", "features": "healthy", "api": "healthy",
     }  # fmt: skip
     assert found["performance"] == {
@@ -183,7 +183,8 @@ async def test_source_figures_stand_where_scripts_read_them(world: World, api: A
     figures = {key: source[key] for key in ("total_calls", "success_calls", "failed_calls", "success_rate")}
     assert figures == {"total_calls": 10, "success_calls": 9, "failed_calls": 1, "success_rate": 0.9}
     assert (source["latency_p95_ms"], source["latency_mean_ms"], source["is_healthy"]) == (120.5, 80.25, True)
-    assert source["quota"] == {"minute": {"limit": 8, "used": 3, "remaining": 5, "resets_at": None}}
+    minute = {"limit": 8, "used": 3, "remaining": 5, "reserve": 0}
+    assert source["quota"] == {"minute": minute | dict.fromkeys(("resets_at", "runs_out_at", "back_at"))}
     found = (await api[0].get("/metrics/json")).json()["counters"]
     assert [found[f"api_calls_twelvedata{end}"] for end in ("", "_success", "_failure")] == [10, 9, 1]
     world.wall.ms += 5_001

@@ -14,11 +14,16 @@ from tests.api.history import write_bars
 from tests.api.test_data import minutes
 from tests.api.test_health import working
 from tests.api.test_posts import CLOSE, FILL, STOP
+from tests.api.test_ticks import body, tick
 from tests.api.world import World
 
 Api = tuple[httpx.AsyncClient, Context]
 Object = dict[str, dict[str, dict[str, object]]]
 
+TICKS = json.dumps(body(tick()))
+POSTED = (
+    ("/api/executions", FILL), ("/api/executions/close", CLOSE), ("/api/events", STOP), ("/api/ticks", TICKS),
+)  # fmt: skip
 DOCUMENT = json.loads(OPENAPI.read_text())
 
 
@@ -56,8 +61,8 @@ async def test_every_reply_of_a_working_pipeline_is_valid(world: World, api: Api
         path: await api[0].get(path.replace("{symbol}", "EURUSD") + "?limit=2&forming=1&equity=1000")
         for path, operations in DOCUMENT["paths"].items() if "get" in operations and path != "/metrics"
     }  # fmt: skip
-    for path, body in (("/api/executions", FILL), ("/api/executions/close", CLOSE), ("/api/events", STOP)):
-        replies[path] = await api[0].post(path, content=body)
+    for path, sent in POSTED:
+        replies[path] = await api[0].post(path, content=sent)
     replies["/api/positions"] = await api[0].get("/api/positions")
     for path, reply in replies.items():
         method = "post" if "post" in DOCUMENT["paths"][path] else "get"

@@ -74,7 +74,7 @@ class World:
             symbol=symbol,
             timeframe=timeframe,
             source="yahoo",
-            source_class="fx_spot",
+            source_class=CLASSES.get(symbol, "fx_spot"),
             delay_ms=delay_ms,
             bar_open_ms=market_ms - market_ms % 1000 - 1000,
             market_ms=market_ms,
@@ -89,9 +89,10 @@ class World:
         body = encode_features(msgspec.structs.replace(features, **changes))
         self.redis.set(keys.feature_values(0, symbol, timeframe), body)
 
-    def status(self, symbol: str, status: str = "ok", detail: str = "") -> None:
-        """Write the collector's word on a symbol."""
-        value = encode_report(SymbolStatus(status, "yahoo", "fx_spot", detail, self.wall.ms))  # type: ignore[arg-type]
+    def status(self, symbol: str, status: str = "ok", detail: str = "", source_class: str = "") -> None:
+        """Write the collector's word on a symbol; without a class, its own one feeds it."""
+        own = CLASSES.get(symbol, "fx_spot")
+        value = encode_report(SymbolStatus(status, "yahoo", source_class or own, detail, self.wall.ms))  # type: ignore[arg-type]
         self.redis.hset(keys.symbol_status(0), symbol, value)
 
     def signal(self, symbol: str, **changes: object) -> Signal:

@@ -6,15 +6,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from collector.active import Active, Terms
 from collector.cycle import Cycles, Scope
+from collector.feeding import Feeding
 from collector.pacer import Tick
 from collector.publish import Publisher
+from collector.push.outlet import Outlet
+from collector.push.push import Push
+from collector.right_of_way import RightOfWay
 from collector.source import Means, Source
+from collector.terminal import Terminal
 from collector.times import StreamTime
 from common import keys
 from common.clock import monotonic_s
 from common.keys import RAW
-from common.messages import Clock, RawQuotes, decode
+from common.messages import Clock, RawQuotes, SeriesChange, decode
 from common.redis_link import Link, flat_pairs
 from common.sources import SymbolStatus, decode_status
 from common.symbols import SymbolTable
@@ -45,13 +51,15 @@ class Rig:
     sources: dict[str, Source]
     publisher: Publisher
     cycles: Cycles
+    terminal: Terminal
+    outlet: Outlet
 
     async def step(self, cycle: int | None = None) -> None:
         """One stepped cycle."""
         number = cycle or self.publisher.cycle + 1
         await self.cycles.run(Tick(number, T0 + number * 1_000, stepped=True))
 
-    def raw(self, partition: int = 0) -> list[RawQuotes | Clock]:
+    def raw(self, partition: int = 0) -> list[RawQuotes | Clock | SeriesChange]:
         return [decode(m) for m in entries(self.link, RAW.key(partition))]  # type: ignore[misc]
 
     def quotes(self, partition: int = 0) -> list[tuple[str, str, object]]:
@@ -70,21 +78,29 @@ def entries(link: Link, key: str) -> list[bytes]:
 def make_rig(
     link: Link, folder: Path, a: FaultServer, b: FaultServer, *, stepped: bool = True, partitions: int = 1,
     symbols: Sequence[str] = ("EURUSD", "GBPUSD"), interval_s: float = 1.0, batch: int = 10,
+    table: SymbolTable | None = None,
 ) -> Rig:  # fmt: skip
     now = Now()
     time = StreamTime(now, stepped=stepped)
     time.advance(T0)
     means = means_of(link, folder, time.now_ms)
-    table = table_of(["a", "b"], symbols)
+    table = table or table_of(["a", "b"], symbols)
     sources = {
         name: source_of(PlainVendor(name, batch=batch), server.url, means, key=KEY, deadline_s=0.4, table=table)
         for name, server in (("a", a), ("b", b))
     }
     publisher = Publisher(means, table, range(partitions), partitions, folder / "dead-letters")
     scope = Scope(table, tuple(table.symbols), interval_s, delays=True)
-    cycles = Cycles(scope, sources, publisher, link, means.metrics, time, now)
+    push = Push(table, means.metrics, lambda symbol: table.symbols[symbol].series, lambda *_: None)
+    outlet = Outlet(push, publisher, RightOfWay(), time.now_ms)
+    symbols = tuple(table.symbols)
+    active = Active(Terms(table, symbols, scope.delays, partitions), means.metrics)
+    terminal = Terminal(table, publisher, means, active, RightOfWay())
+    feeding = Feeding(active, terminal, sources, publisher, link, symbols)
+    cycles = Cycles(scope, sources, publisher, means, time, now, outlet, feeding)
     cycles.statuses.restore(publisher.open())
-    return Rig(link, table, now, means, a, b, sources, publisher, cycles)
+    feeding.open()
+    return Rig(link, table, now, means, a, b, sources, publisher, cycles, terminal, outlet)
 
 
 @asynccontextmanager

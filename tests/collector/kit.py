@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from collector.events import Events
-from collector.fetch import Access, Fetcher, make_client
+from collector.fetch import Access, Fetcher, Pay, make_client
 from collector.limits import Plan
 from collector.quota import Quota
 from collector.source import Means, Source
@@ -35,6 +35,7 @@ class PlainVendor:
     headers: tuple[tuple[str, str], ...] = (("user-agent", "tests"),)
     hosts: Mapping[str, str] = field(default_factory=dict)
     tokens: bool = False
+    tokenless: bool = False
     per_symbol: bool = False
 
     def latest(self, asks: Sequence[Ask], credentials: Credentials) -> Request:
@@ -44,6 +45,9 @@ class PlainVendor:
         if credentials.token:
             params.append(("token", credentials.token))
         return Request("/latest", tuple(asks), tuple(params), credits=len(asks) if self.per_symbol else 1)
+
+    def latest_without_token(self, asks: Sequence[Ask]) -> Request | None:
+        return Request("/plain", tuple(asks)) if self.tokenless else None
 
     def read_latest(self, request: Request, reply: Reply) -> Reading:
         body = _json(reply)
@@ -205,7 +209,7 @@ def source_of(
     """A source whose vendor lives at `url`, opened as on a first start."""
     access = Access(key=key, base_url=url, deadline_s=deadline_s, simulated=simulated)
 
-    def make(pay: Callable[[int], bool]) -> Fetcher:
+    def make(pay: Pay) -> Fetcher:
         return Fetcher(vendor, access, make_client(access), means.now_ms, pay)
 
     quota = Quota(means.link, plan or Plan(vendor.name))

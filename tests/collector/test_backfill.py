@@ -158,6 +158,28 @@ async def test_what_nobody_has_is_answered_empty_with_the_reasons(rig: Rig) -> N
     assert rig.pending() == 0
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "within_ms"),
+    [
+        ({"bars": []}, {"bars": []}, None),  # both have answered: nobody has more
+        ({"error": "not_entitled"}, {"bars": []}, 3_600_000),  # after the hour in which it is not asked again
+        ({"error": "not_entitled"}, {"error": "outage"}, 120_000),  # the one that failed: when its breaker lets it
+    ],
+)
+async def test_it_is_said_when_asking_again_may_bring_more(
+    rig: Rig, first: dict, second: dict, within_ms: int | None
+) -> None:
+    rig.a.behave, rig.b.behave = ok(first), ok(second)
+    rig.ask()
+    await rig.until(rig.answers)
+    (answer,) = rig.answers()
+    if within_ms is None:
+        assert answer.retry_ms is None
+    else:
+        assert answer.retry_ms is not None
+        assert 0 <= answer.retry_ms - answer.received_ms <= within_ms
+
+
 async def test_what_came_before_a_failure_is_kept_and_the_failure_told(rig: Rig) -> None:
     async def half(heard: Heard, writer: asyncio.StreamWriter) -> None:
         pages = {"/history": {"bars": bars(-9, 5), "next": "/more"}, "/more": {"error": "rate_limited"}}

@@ -7,20 +7,21 @@ import pytest
 
 from collector.blocks import Block
 from collector.choose import Choice, SourceView, batches, choose
-from collector.limits import Plan, Window
-from collector.plan import PATIENCE_MS, Turn, affordable, turn
-from collector.quota import QuotaView, view_of
+from collector.limits import Plan, Purpose, Window
+from collector.pace import Course, Pace
+from collector.plan import CHECK_EVERY_MS
+from collector.quota_model import QuotaView, Usage
 from collector.vendors.base import Ask
-from common.breaker_model import BreakerView, Rules, State
-from common.sources import QuotaWindow
+from common.breaker import BreakerView, Rules, State
 from tests.collector.kit import T0, listing
 
-FREE = QuotaView({})
+FREE = QuotaView()
+HOUR = Window("hour", 3_600_000, 5)
 CLOSED = BreakerView(state=State.CLOSED)
 
 
 def source(name: str, **changes: object) -> SourceView:
-    view = SourceView(name, configured=True, batch=10, breaker=CLOSED, rules=Rules(), quota=FREE)
+    view = SourceView(name, True, CLOSED, Rules(), FREE, Course(batch=10))
     return replace(view, **changes)  # type: ignore[arg-type]  # test sugar
 
 
@@ -30,7 +31,7 @@ def chosen(*sources: SourceView, symbols: tuple[str, ...] = ("EURUSD",), tried: 
 
 
 def who(choice: Choice) -> dict[str, list[str]]:
-    return {name: [ask.symbol for ask in asks] for name, asks in choice.groups}
+    return {group.source: [ask.symbol for ask in group.asks] for group in choice.groups}
 
 
 def test_the_preferred_source_is_asked_for_all_symbols_in_one_group() -> None:
@@ -45,8 +46,8 @@ def test_the_preferred_source_is_asked_for_all_symbols_in_one_group() -> None:
         ("unknown_symbol", {"blocks": {"EURUSD": Block("unknown_symbol", T0, T0 + 1)}}),
         ("breaker_open", {"breaker": BreakerView(State.OPEN, opened_at_ms=T0, retry_at_ms=T0 + 60_000)}),
         ("breaker_open", {"breaker": BreakerView(State.HALF_OPEN, lease=1, lease_until_ms=T0 + 1)}),
-        ("quota_spent", {"quota": QuotaView({"day": QuotaWindow(5, 5, 0)}, room_ms=T0 + 60_000), "spacing_ms": 1_000}),
-        ("quota_spent", {"quota": QuotaView({"day": QuotaWindow(5, 5, 0)}, room_ms=None)}),
+        ("quota_spent", {"quota": QuotaView((Usage(HOUR, ((T0, 5, 0),)),)), "pace": Pace(round_ms=1_000)}),
+        ("quota_spent", {"quota": QuotaView((Usage(HOUR),), lost=True)}),
     ],
 )
 def test_a_source_that_cannot_serve_is_passed_over_and_the_reason_is_told(why: str, changes: Mapping) -> None:
@@ -72,50 +73,144 @@ def test_a_symbol_without_any_source_is_withheld() -> None:
     assert (choice.groups, choice.withheld) == ((), {"X": "nobody: unknown"})
 
 
-def paced(next_in_ms: int) -> SourceView:
-    quota = QuotaView({"minute": QuotaWindow(6, 1, 5)}, next_ms=T0 + next_in_ms)
-    return source("a", quota=quota, spacing_ms=next_in_ms)
+# -- turns ----------------------------------------------------------------------------------------
+
+DAY = Plan("day", "p", (Window("day", 86_400_000, 800, "UTC", 80),), per_symbol=True)
+MANY = Plan("many", "p", (Window("hour", 3_600_000, 60, reserve=6),))
 
 
-def test_a_symbol_waits_for_its_source_when_the_turn_comes_soon() -> None:
-    choice = chosen(paced(PATIENCE_MS), source("b"))
-    assert who(choice) == {}
-    assert choice.waiting["EURUSD"].vendor == "a"
+def budgeted(name: str, plan: Plan = MANY, *, turn_in_ms: int = 0, asked: Mapping | None = None,
+             round_ms: int = 60_000, hurried_ms: int = 20_000, used: int = 0, of_reserve: int = 0,
+             **changes: object) -> SourceView:  # fmt: skip
+    """A source with a budget: when its turn comes, how often it comes round, what is used."""
+    bucket = plan.windows[0].length_ms
+    quota = QuotaView((Usage(plan.windows[0], ((T0 - bucket // 2, used, of_reserve),)),), T0 + turn_in_ms)
+    ages = {symbol: T0 - age_ms for symbol, age_ms in (asked or {}).items()}
+    course = Course({}, 10, plan.per_symbol)
+    pace = Pace(1_000, round_ms, hurried_ms)
+    return source(name, quota=quota, course=course, pace=pace, last_asked_ms=ages, **changes)
 
 
-def test_a_symbol_does_not_wait_long_while_another_source_can_be_asked() -> None:
-    assert who(chosen(paced(PATIENCE_MS + 1), source("b"))) == {"b": ["EURUSD"]}
-    alone = chosen(paced(PATIENCE_MS + 1))
-    assert alone.waiting["EURUSD"].vendor == "a"
-    assert alone.withheld == {}
+def test_a_symbol_waits_for_the_turn_of_its_only_source() -> None:
+    choice = chosen(budgeted("a", turn_in_ms=1))
+    assert (who(choice), choice.waiting["EURUSD"].vendor, choice.withheld) == ({}, "a", {})
+    assert who(chosen(budgeted("a"))) == {"a": ["EURUSD"]}
+
+
+@pytest.mark.parametrize(("age_ms", "asked"), [(20_000, {}), (39_999, {}), (40_000, {"b": ["EURUSD"]})])
+def test_another_source_fills_in_at_the_middle_of_the_gap(age_ms: int, asked: Mapping) -> None:
+    first = budgeted("a", turn_in_ms=40_000, asked={"EURUSD": age_ms})
+    assert who(chosen(first, budgeted("b", round_ms=240_000))) == asked
+
+
+def test_a_source_that_comes_round_ten_times_more_rarely_than_the_gap_is_kept() -> None:
+    first = budgeted("a", turn_in_ms=40_000, asked={"EURUSD": 40_000})
+    assert who(chosen(first, budgeted("b", round_ms=800_000))) == {"b": ["EURUSD"]}
+    assert who(chosen(first, budgeted("b", round_ms=800_001))) == {}
+
+
+def test_a_source_fills_in_at_its_own_pace_where_the_gap_is_longer() -> None:
+    rare = budgeted("a", turn_in_ms=3_600_000, asked={"EURUSD": 60_000})
+    assert who(chosen(rare, budgeted("b", round_ms=60_000))) == {"b": ["EURUSD"]}
+    assert who(chosen(rare, budgeted("b", round_ms=60_001))) == {}
+
+
+def test_staleness_counts_over_all_sources_of_the_class() -> None:
+    first = budgeted("a", turn_in_ms=40_000, asked={"EURUSD": 90_000})
+    assert who(chosen(first, budgeted("b", asked={"EURUSD": 1_000}))) == {}
 
 
 def test_when_the_budget_carries_few_symbols_the_stalest_go_first() -> None:
-    asks = [Ask(s, s, "c") for s in ("W", "X", "Y", "Z")]
-    quota = QuotaView({"minute": QuotaWindow(8, 6, 2)})
-    ages = {"W": T0, "X": T0 - 5_000, "Y": T0 - 1_000}
-    chosen_asks = affordable(asks, quota, ages, per_symbol=True)
-    assert [ask.symbol for ask in chosen_asks] == ["X", "Z"], "Z was never asked for, X is the oldest"
-    assert len(affordable(asks, quota, ages, per_symbol=False)) == 4
+    ages = {"W": 0, "X": 5_000, "Y": 1_000}
+    two_left = budgeted("a", DAY, asked=ages, used=718)
+    choice = chosen(two_left, symbols=("W", "X", "Y", "Z"))
+    assert who(choice) == {"a": ["X", "Z"]}, "Z was never asked for, X is the oldest; in the table's order"
+    assert list(choice.waiting) == ["Y", "W"]
+    assert who(chosen(replace(two_left, course=Course({}, 10)), symbols=tuple("WXYZ"))) == {"a": ["W", "X", "Y", "Z"]}
 
 
-def test_symbols_that_the_budget_leaves_out_wait() -> None:
-    quota = QuotaView({"minute": QuotaWindow(8, 7, 1)})
-    choice = chosen(source("a", quota=quota, per_symbol=True, spacing_ms=7_500), symbols=("X", "Y"))
-    assert who(choice) == {"a": ["X"]}
-    assert list(choice.waiting) == ["Y"]
+def test_what_one_source_has_no_room_for_goes_to_the_next_that_fills_in() -> None:
+    choice = chosen(budgeted("a", DAY, used=719), budgeted("b"), symbols=("X", "Y"))
+    assert who(choice) == {"a": ["X"], "b": ["Y"]}
 
 
-def test_a_day_of_asking_in_turn_spreads_the_budget_over_the_whole_day() -> None:
-    plan = Plan("a", "p", (Window("day", 86_400_000, 24),))
-    now_ms, last_ms, asked = T0, None, []
-    for minute in range(24 * 60):
-        now_ms = T0 + minute * 60_000
-        stored = {b"since": b"1", b"next_ms": b"%d" % (0 if last_ms is None else last_ms + plan.spacing_ms)}
-        if turn(view_of(plan, stored, now_ms), plan.spacing_ms, now_ms) is Turn.NOW:
-            last_ms = now_ms
-            asked.append(minute)
-    assert asked == list(range(0, 24 * 60, 60))
+# -- standing in ----------------------------------------------------------------------------------
+
+BLOCKED = {"": Block("rate_limited", T0, T0 + 1)}
+
+
+def purposes(choice: Choice) -> dict[str, Purpose]:
+    return {group.source: group.purpose for group in choice.groups}
+
+
+def test_where_the_preferred_source_fails_another_is_asked_at_once_out_of_its_turn() -> None:
+    failed = chosen(budgeted("a"), budgeted("b", turn_in_ms=9_000), tried={"EURUSD": frozenset({"a"})})
+    assert (who(failed), purposes(failed)) == ({"b": ["EURUSD"]}, {"b": Purpose.FAILOVER})
+    in_turn = chosen(budgeted("a"), budgeted("b"), tried={"EURUSD": frozenset({"a"})})
+    assert purposes(in_turn) == {"b": Purpose.REGULAR}
+
+
+def test_while_the_preferred_source_is_down_another_hurries_as_long_as_its_reserve_lasts() -> None:
+    down = budgeted("a", blocks=BLOCKED)
+    for age_ms, asked in ((19_999, {}), (20_000, {"b": Purpose.FAILOVER})):
+        assert purposes(chosen(down, budgeted("b", turn_in_ms=9_000, asked={"EURUSD": age_ms}))) == asked
+    spent = budgeted("b", turn_in_ms=9_000, asked={"EURUSD": 50_000}, used=6, of_reserve=6)
+    assert who(chosen(down, spent)) == {}
+
+
+def test_the_one_that_can_bear_it_best_stands_in() -> None:
+    down = budgeted("a", blocks=BLOCKED)
+    few, more = budgeted("b", turn_in_ms=9_000, hurried_ms=900_000), budgeted("c", turn_in_ms=9_000, hurried_ms=70_000)
+    assert who(chosen(down, few, more)) == {"c": ["EURUSD"]}
+
+
+@pytest.mark.parametrize("why", ["not_entitled", "unknown_symbol", "bad_key"])
+def test_nobody_stands_in_for_a_source_that_never_served(why: str) -> None:
+    never = budgeted("a", blocks={"EURUSD": Block(why, T0, T0 + 1)})
+    assert who(chosen(never, budgeted("b", turn_in_ms=9_000))) == {}
+
+
+def test_when_one_that_fills_in_fails_there_is_no_emergency() -> None:
+    first = budgeted("a", turn_in_ms=40_000, asked={"EURUSD": 0})
+    assert who(chosen(first, budgeted("b"), budgeted("c"), tried={"EURUSD": frozenset({"b"})})) == {}
+
+
+# -- push -----------------------------------------------------------------------------------------
+
+
+def pushed(*sources: SourceView, live: Mapping[str, str], lost: tuple[str, ...] = ()) -> Choice:
+    wanted = {"EURUSD": [listing(view.name) for view in sources]}
+    return choose(wanted, {view.name: view for view in sources}, {}, T0, live, lost)
+
+
+def test_a_pushed_price_is_only_checked_and_that_rarely() -> None:
+    live = {"EURUSD": "a"}
+    for age_ms, asked in ((CHECK_EVERY_MS - 1, {}), (CHECK_EVERY_MS, {"b": Purpose.CHECK})):
+        ages = {"EURUSD": age_ms}
+        choice = pushed(budgeted("a", asked=ages), budgeted("b", asked=ages), live=live)
+        assert (purposes(choice), choice.waiting, choice.withheld) == (asked, {}, {})
+
+
+def test_it_is_checked_at_the_source_that_pushes_it_where_no_other_has_its_turn() -> None:
+    assert purposes(pushed(budgeted("a"), budgeted("b", turn_in_ms=1), live={"EURUSD": "a"})) == {"a": Purpose.CHECK}
+    assert purposes(pushed(budgeted("a", turn_in_ms=1), live={"EURUSD": "a"})) == {}
+
+
+def test_a_price_that_is_no_longer_pushed_is_asked_for_at_once() -> None:
+    choice = pushed(budgeted("a", turn_in_ms=60_000, asked={"EURUSD": 1_000}), live={}, lost=("EURUSD",))
+    assert purposes(choice) == {"a": Purpose.FAILOVER}
+
+
+# -- several processes ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("since_turn_ms", "asked"), [(1_999, {}), (2_000, {"a": ["EURUSD"]})])
+def test_a_turn_is_left_for_a_moment_to_a_process_that_has_waited_longer(since_turn_ms: int, asked: Mapping) -> None:
+    course = Course({"EURUSD": "fx", "GBPUSD": "fx"}, 10, foreign=frozenset({"GBPUSD"}))
+    theirs_older = budgeted("a", turn_in_ms=-since_turn_ms, asked={"EURUSD": 60_000, "GBPUSD": 61_000})
+    assert who(chosen(replace(theirs_older, course=course))) == asked
+    ours_older = budgeted("a", turn_in_ms=-since_turn_ms, asked={"EURUSD": 61_000, "GBPUSD": 60_000})
+    assert who(chosen(replace(ours_older, course=course))) == {"a": ["EURUSD"]}
 
 
 def test_calls_carry_at_most_what_the_vendor_takes() -> None:

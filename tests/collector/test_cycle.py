@@ -132,7 +132,8 @@ async def test_live_the_clock_goes_out_on_time_while_a_source_is_still_silent(
         async def silent(heard: Heard, writer: asyncio.StreamWriter) -> None:
             await asyncio.sleep(30)
 
-        await rig.cycles.run(Tick(1, T0))  # the probe is answered: no breaker keeps the next calls apart
+        await rig.cycles.run(Tick(1, T0))
+        await until(lambda: len(rig.quotes()) == 2)  # the probe is answered: no breaker keeps the next calls apart
         rig.a.behave = silent
         started_s = monotonic_s()
         for cycle in range(2, 5):

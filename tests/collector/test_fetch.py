@@ -7,7 +7,8 @@ import json
 import pytest
 
 from collector.fetch import BODY_LIMIT_BYTES, Access, Fetcher, NoAnswerError, UnpaidError, make_client
-from collector.vendors.base import Ask, Verdict
+from collector.limits import Purpose
+from collector.vendors.base import Ask, Request, Verdict
 from common.clock import monotonic_s
 from tests.collector.kit import (
     KEY,
@@ -33,8 +34,8 @@ def fetcher(
 ) -> Fetcher:  # fmt: skip
     left = [budget]
 
-    def pay(credits_: int) -> bool:
-        left[0] -= credits_
+    def pay(request: Request, purpose: Purpose) -> bool:
+        left[0] -= request.credits
         return left[0] >= 0
 
     access = Access(key=KEY, base_url=server.url, deadline_s=deadline_s, connections=connections, simulated=simulated)
@@ -125,6 +126,18 @@ async def test_a_key_that_the_vendor_echoes_is_redacted(server: FaultServer) -> 
     ours = fetcher(server)
     reading, _ = await ours.latest(ASKS)
     assert (reading.verdict, reading.detail) == (Verdict.BAD_KEY, "the key *** is not known")
+    await ours.close()
+
+
+async def test_a_cookie_that_the_vendor_echoes_is_redacted(server: FaultServer) -> None:
+    async def echo(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        body = json.dumps({"error": "outage", "detail": f"you said {heard.headers.get('cookie', 'nothing')}"})
+        writer.write(response(body.encode(), set_cookie="A3=d=Cr0ss&S=51; Path=/"))
+
+    server.behave = echo
+    ours = fetcher(server)
+    assert (await ours.latest(ASKS))[0].detail == "you said nothing"
+    assert (await ours.latest(ASKS))[0].detail == "you said A3=***"
     await ours.close()
 
 

@@ -109,11 +109,28 @@ async def test_at_the_end_of_the_data_it_idles_and_goes_on_when_there_is_more(se
     await client.aclose()
 
 
-async def test_another_cycle_than_the_next_one_is_fatal(server: FaultServer) -> None:
+async def test_a_cycle_that_was_committed_already_is_fatal(server: FaultServer) -> None:
+    client = make_client(Access())
+    server.behave = ok({"cycle": 7, "now_ms": T0})
+    with pytest.raises(Fatal, match="expected cycle 8, found 7"):
+        await SimPacer(server.url, client, no_sleep).next(7)
+    await client.aclose()
+
+
+async def test_cycles_that_went_by_while_nobody_collected_are_left_out(server: FaultServer) -> None:
     client = make_client(Access())
     server.behave = ok({"cycle": 10, "now_ms": T0})
-    with pytest.raises(Fatal, match="expected cycle 8, found 10"):
-        await SimPacer(server.url, client, no_sleep).next(7)
+    assert (await SimPacer(server.url, client, no_sleep).next(7)).cycle == 10
+    await client.aclose()
+
+
+async def test_time_goes_on_where_redis_has_forgotten_it(server: FaultServer) -> None:
+    client = make_client(Access())
+    clock = server.behave = SimClock({"cycle": 8, "now_ms": T0}, {"cycle": 8, "now_ms": T0})
+    pacer = SimPacer(server.url, client, no_sleep)
+    await pacer.next(7)
+    await pacer.next(0)
+    assert clock.after == ["7", "7"]
     await client.aclose()
 
 

@@ -96,6 +96,7 @@ class Collectors:
         self._env = {
             **os.environ, "PYTHONPATH": str(ROOT), "REDIS_HOST": server.host, "REDIS_PORT": str(server.port),
             "SIMULATOR_URL": url, "STATE_DIR": str(folder / "state"), "SYMBOLS": ",".join(SYMBOLS), "LIMITS": "none",
+            "PUSH": "off",
             **settings,
         }  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None

@@ -4,15 +4,15 @@ import random
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from collector.limits import DAY_MS, Plan, Window, load_limits, unlimited
-from collector.quota import Quota, QuotaView, view_of
+from collector.limits import DAY_MS, FILE, Plan, Purpose, Window, load_limits, unlimited
+from collector.quota import Quota, QuotaView, Terms, Usage, asked_ms, view_of
 from collector.usage import UsageFile, starting_usage
 from common import keys
+from common.errors import Fatal
 from common.redis_link import Link, flat_pairs
 from tests.collector.kit import T0
 
@@ -29,6 +29,10 @@ def quota(link: Link) -> Quota:
 
 def view(quota: Quota, link: Link, now_ms: int) -> QuotaView:
     return view_of(quota.plan, flat_pairs(link.call("HGETALL", keys.quota("v"))), now_ms)
+
+
+def usage(quota: Quota, link: Link, now_ms: int, window: str = "minute") -> Usage:
+    return next(u for u in view(quota, link, now_ms).usages if u.window.name == window)
 
 
 def spend(quota: Quota, times_ms: list[int]) -> list[int]:
@@ -64,7 +68,7 @@ def test_all_or_nothing_for_a_call_of_several_credits(quota: Quota, link: Link) 
     assert quota.reserve(6, T0).granted
     refused = quota.reserve(3, T0 + 1)
     assert (refused.granted, refused.window) == (False, "minute")
-    assert view(quota, link, T0 + 1).windows["minute"].used == 6
+    assert usage(quota, link, T0 + 1).used == 6
     assert quota.reserve(2, T0 + 2).granted
 
 
@@ -93,34 +97,48 @@ def test_a_zone_window_begins_again_at_midnight_there_also_when_clocks_change() 
     begin = int(datetime(2025, 11, 2, 4, tzinfo=UTC).timestamp() * 1000)
     end = int(datetime(2025, 11, 3, 5, tzinfo=UTC).timestamp() * 1000)
     stored = {b"since": b"1", f"w:day:{begin}".encode(): b"5"}
-    assert view_of(plan, stored, noon).windows["day"].resets_at_ms == end
-    assert view_of(plan, stored, end - 1).remaining == 0
-    assert view_of(plan, stored, end).remaining == 5
+    assert view_of(plan, stored, noon).usages[0].resets_at_ms() == end
+    assert view_of(plan, stored, end - 1).left(Purpose.REGULAR) == 0
+    assert view_of(plan, stored, end).left(Purpose.REGULAR) == 5
 
 
 def test_the_view_says_when_there_is_room_again(quota: Quota, link: Link) -> None:
     spend(quota, [T0, T0 + 10_000, *[T0 + 20_000] * 6])
     seen = view(quota, link, T0 + 20_001)
-    assert seen.remaining == 0
-    assert seen.room_ms is not None
-    assert T0 + 60_000 <= seen.room_ms <= T0 + 62_000
-    assert view(quota, link, seen.room_ms).remaining == 1
+    assert seen.left(Purpose.REGULAR) == 0
+    assert seen.turn_ms is not None
+    assert T0 + 60_000 <= seen.turn_ms <= T0 + 62_000
+    assert view(quota, link, seen.turn_ms).left(Purpose.REGULAR) == 1
 
 
-def test_the_vendors_own_count_corrects_upwards_only(quota: Quota, link: Link) -> None:
+def test_the_vendors_own_count_corrects_upwards_only_and_every_window(quota: Quota, link: Link) -> None:
     quota.reserve(2, T0)
     quota.correct(3, T0 + 10)
-    assert view(quota, link, T0 + 10).windows["minute"].used == 5
+    assert [usage(quota, link, T0 + 10, name).used for name in ("minute", "day")] == [5, 5]
     quota.correct(8, T0 + 20)
-    assert view(quota, link, T0 + 20).windows["minute"].used == 5
+    assert usage(quota, link, T0 + 20).used == 5
 
 
-def test_calls_are_spread_evenly(quota: Quota, link: Link) -> None:
-    assert view(quota, link, T0).next_ms == 0
-    quota.reserve(1, T0)
-    spacing_ms = DAY_MS // 100  # the day is the tighter window
-    assert view(quota, link, T0 + 1).next_ms == T0 + spacing_ms
-    assert view(quota, link, T0 + spacing_ms).next_ms == 0
+def test_what_we_used_in_the_clock_minute_before_does_not_hide_what_others_use_now(quota: Quota, link: Link) -> None:
+    quota.reserve(6, T0 - 10_000)
+    quota.reserve(1, T0 + 5_000)
+    quota.correct(3, T0 + 5_001)  # of the 8 of the minute that began at T0 one is ours, 4 are somebody else's
+    assert usage(quota, link, T0 + 5_001).used == 6 + 1 + 4
+    assert quota.reserve(3, T0 + 55_000).granted, "our 6 no longer count, 5 of this minute do"
+    assert not quota.reserve(1, T0 + 55_000).granted
+
+
+def test_a_turn_puts_off_the_next_one_and_lateness_does_not_add_up(quota: Quota, link: Link) -> None:
+    assert view(quota, link, T0).turn_ms == 0
+    for at_ms, next_ms in ((T0, 20_000), (T0 + 21_000, 40_000), (T0 + 200_000, 220_000)):
+        assert quota.reserve(2, at_ms, Terms(spacing_ms=10_000)).granted
+        assert view(quota, link, at_ms).turn_ms == T0 + next_ms
+
+
+def test_who_was_asked_for_is_known_to_every_collector(quota: Quota, link: Link) -> None:
+    quota.reserve(1, T0, Terms(symbols=("EURUSD", "GBPUSD")))
+    quota.reserve(1, T0 + 7, Terms(symbols=("GBPUSD",)))
+    assert asked_ms(flat_pairs(link.call("HGETALL", keys.quota("v")))) == {"EURUSD": T0, "GBPUSD": T0 + 7}
 
 
 def test_old_buckets_do_not_pile_up(quota: Quota, link: Link) -> None:
@@ -137,13 +155,14 @@ def test_a_clock_put_back_by_a_year_does_not_block_for_a_year(quota: Quota) -> N
 def test_a_missing_counter_counts_as_spent(link: Link, quota: Quota) -> None:
     link.call("DEL", keys.quota("v"))
     assert quota.reserve(1, T0).window == "missing"
-    assert view(quota, link, T0).remaining == 0
+    assert view(quota, link, T0).left(Purpose.FAILOVER) == 0
+    assert view(quota, link, T0).turn_ms is None
 
 
 def test_unlimited_asks_nobody(link: Link) -> None:
     quota = Quota(link, unlimited(PLAN))
     assert all(quota.reserve(50, T0).granted for _ in range(20))
-    assert view(quota, link, T0).remaining is None
+    assert view(quota, link, T0).left(Purpose.REGULAR) is None
 
 
 # -- what a counter begins with -------------------------------------------------------------------
@@ -165,7 +184,7 @@ def test_after_a_flush_it_is_rebuilt_from_what_all_collectors_here_spent(link: L
     known, how = starting_usage(quota, UsageFile(tmp_path, "a"), first_start=True, now_ms=T0 + 3)
     assert how == "rebuilt"
     assert quota.establish(known, T0 + 3)
-    assert view(quota, link, T0 + 3).windows["minute"].used == 6
+    assert view(quota, link, T0 + 3).usages[0].used == 6
     assert len(spend(quota, [T0 + 4] * 5)) == 2
 
 
@@ -196,7 +215,7 @@ def test_what_no_window_counts_any_more_leaves_the_usage_file(link: Link, tmp_pa
 def test_establishing_twice_keeps_what_was_counted(quota: Quota, link: Link) -> None:
     quota.reserve(3, T0)
     assert not quota.establish({}, T0 + 1)
-    assert view(quota, link, T0 + 1).windows["minute"].used == 3
+    assert usage(quota, link, T0 + 1).used == 3
 
 
 # -- the table ------------------------------------------------------------------------------------
@@ -214,9 +233,21 @@ def test_the_free_plans_are_those_of_the_facts() -> None:
     assert {name for name, plan in plans.items() if plan.per_symbol} == {"twelvedata"}
 
 
-def test_an_even_spread_alone_keeps_within_every_window() -> None:
+def test_every_plan_keeps_a_reserve_in_its_longest_window() -> None:
     for plan in load_limits().values():
-        for window in plan.windows:
-            times = [n * plan.spacing_ms for n in range(window.credits * 3)]
-            assert all(b - a >= plan.spacing_ms for a, b in pairwise(times))
-            assert most_in_any(window.length_ms, times) <= window.credits
+        longest = max(plan.windows, key=lambda window: window.length_ms)
+        assert 0.1 <= longest.reserve / longest.credits <= 0.2, plan.vendor
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("credits = 25, reserve = 5", "credits = 25, reserve = 25"),
+        ("credits = 25, reserve = 5", "credits = 25, reserve = -1"),
+    ],
+)
+def test_a_reserve_that_leaves_nothing_is_refused(tmp_path: Path, change: str, found: str) -> None:
+    path = tmp_path / "limits.toml"
+    path.write_text(FILE.read_text().replace(change, found))
+    with pytest.raises(Fatal, match=r"limits\.toml"):
+        load_limits(path)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from collector.limits import Plan, Window
-from collector.report import is_healthy, report_of
+from collector.report import is_healthy, note_metrics, report_of
 from collector.stats import SourceStats, SymbolStats
 from collector.vendors.base import Ask, Verdict
 from common.messages import RawQuote
@@ -42,6 +42,21 @@ async def test_the_figures_after_good_and_bad_calls(server: FaultServer, link: L
     await source.fetcher.close()
 
 
+async def test_an_answer_that_repeats_the_one_before_is_unchanged_and_no_failure(
+    server: FaultServer, link: Link, tmp_path: Path
+) -> None:
+    source = source_of(PlainVendor("a"), server.url, means_of(link, tmp_path, Now()), table=table_of(["a"]))
+    verdicts = []
+    for quoted in ({"EURUSD": 1.1}, {"EURUSD": 1.1}, {"EURUSD": 1.2}, {"EURUSD": 1.2}, {"EURUSD": 1.2, "GBPUSD": 1.3}):
+        server.behave = prices(T0, **quoted)
+        answer = await source.latest(ASKS, source.admit())
+        verdicts.append(answer.verdict)
+        assert {quote.symbol: quote.last for quote in answer.quotes} == quoted
+    assert verdicts == [Verdict.OK, Verdict.UNCHANGED, Verdict.OK, Verdict.UNCHANGED, Verdict.OK]
+    assert (source.stats.success, source.stats.failed) == (5, 0)
+    await source.fetcher.close()
+
+
 async def test_a_refused_key_is_named_with_its_deadline(server: FaultServer, link: Link, tmp_path: Path) -> None:
     source = source_of(PlainVendor("a"), server.url, means_of(link, tmp_path, Now()))
     server.behave = ok({"error": "bad_key", "detail": "no such key"})
@@ -51,6 +66,34 @@ async def test_a_refused_key_is_named_with_its_deadline(server: FaultServer, lin
     assert blocked is not None
     assert (blocked.reason, blocked.until_ms, blocked.detail) == ("bad_key", T0 + 3_600_000, "no such key")
     assert is_healthy(source, view) is False
+    await source.fetcher.close()
+
+
+async def test_a_budget_that_is_used_up_says_so_and_when_it_is_back(
+    server: FaultServer, link: Link, tmp_path: Path
+) -> None:
+    plan = Plan("a", "p", (Window("minute", 60_000, 3, reserve=1), Window("day", 86_400_000, 30, "UTC", 3)))
+    means = means_of(link, tmp_path, Now())
+    source = source_of(PlainVendor("a"), server.url, means, plan, table=table_of(["a"]))
+    server.behave = prices(T0, EURUSD=1.1, GBPUSD=1.2)
+    assert report_of(source, source.view(T0), {}, T0, T0).next_turn_ms == T0
+    for _ in range(2):
+        await source.latest(ASKS, source.admit())
+    view = source.view(T0)
+    report = report_of(source, view, {}, T0, T0)
+    midnight_ms = T0 + 10 * 3_600_000
+    assert report.quota == {
+        "minute": QuotaWindow(3, 2, 1, T0 + 61_000, 1, T0, T0 + 61_000),
+        "day": QuotaWindow(30, 2, 28, midnight_ms, 3),
+    }
+    assert report.round_ms == 10 * 3_600_000 // 25, "ten hours and 25 regular calls are left"
+    assert report.next_turn_ms == T0 + 2 * (10 * 3_600_000 // 27 + 1), "both turns by the pace that was seen before"
+    note_metrics(means.metrics, view, T0)
+    seen = {(s.name, s.labels["window"]): s.value for s in means.metrics.snapshot().gauges if "window" in s.labels}
+    assert {name: value for (name, window), value in seen.items() if window == "minute"} == {
+        "md_quota_remaining": 1, "md_quota_reserve": 1, "md_quota_runs_out_seconds": 0, "md_quota_back_seconds": 61,
+    }  # fmt: skip
+    assert ("md_quota_runs_out_seconds", "day") not in seen, "it lasts"
     await source.fetcher.close()
 
 

@@ -1,34 +1,35 @@
-"""The circuit breaker: its rules on fakeredis and on the real Valkey, against the pure model, over several clients."""
+"""The circuit breaker's rules, one by one, on fakeredis and on the real Valkey."""
 
-import threading
-from collections.abc import Callable
-
-import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
 
-from common import breaker_model as model
 from common import keys
-from common.breaker import Admission, Breaker, BreakerView, Rules, State, Transition
+from common.breaker import (
+    Admission,
+    Breaker,
+    BreakerView,
+    Force,
+    Reason,
+    Rules,
+    State,
+    Transition,
+    changes_of,
+    model,
+)
+from common.breaker.values import LOG, Result
 from common.redis_link import Link
 
 RULES = Rules(failures_to_open=5, open_ms=60_000, lease_ms=10_000)
 T0 = 1_763_800_000_000
 
-LinkFactory = Callable[[], Link]
-
 
 @pytest.fixture
 def breaker(link: Link) -> Breaker:
-    return Breaker(link, "somewhere", RULES)
+    return made(link)
+
+
+def made(link: Link, rules: Rules = RULES, share: float = 0.0) -> Breaker:
+    """A breaker whose jitter is always this share of what the rules allow."""
+    return Breaker(link, "somewhere", rules, lambda _: share)
 
 
 def closed(breaker: Breaker, now_ms: int = T0) -> Breaker:
@@ -54,7 +55,7 @@ def test_a_breaker_of_which_nothing_is_known_is_half_open(breaker: Breaker) -> N
 
 def test_an_answered_probe_closes_it(breaker: Breaker) -> None:
     transition = breaker.record_success(breaker.admit(T0), T0 + 5)
-    assert transition == Transition(State.HALF_OPEN, State.CLOSED, T0 + 5, 1, 0)
+    assert transition == Transition(State.HALF_OPEN, State.CLOSED, T0 + 5, 1, 0, "", Reason.ANSWERED, born_ms=T0 + 5)
     assert breaker.admit(T0 + 6) == Admission(allowed=True, is_probe=False, state=State.CLOSED, generation=1)
 
 
@@ -63,21 +64,26 @@ def test_five_outages_in_a_row_open_it_for_sixty_seconds(breaker: Breaker) -> No
     for n in range(4):
         assert breaker.record_failure(breaker.admit(T0 + n), T0 + n, "timeout") is None
     transition = breaker.record_failure(breaker.admit(T0 + 4), T0 + 4, "timeout")
-    assert transition == Transition(State.CLOSED, State.OPEN, T0 + 4, 2, 5, "timeout")
+    assert transition is not None
+    assert transition == Transition(
+        State.CLOSED, State.OPEN, T0 + 4, 2, 5, "timeout", Reason.FAILURES, born_ms=transition.born_ms
+    )
     view = breaker.read()
     assert (view.state, view.failures, view.opened_at_ms, view.retry_at_ms) == (State.OPEN, 5, T0 + 4, T0 + 60_004)
     assert view.last_error == "timeout"
     assert not breaker.admit(T0 + 60_003).allowed
     admission = breaker.admit(T0 + 60_004)
     assert admission.is_probe
-    assert admission.transition == Transition(State.OPEN, State.HALF_OPEN, T0 + 60_004, 3, 5, "timeout")
+    assert admission.transition == Transition(
+        State.OPEN, State.HALF_OPEN, T0 + 60_004, 3, 5, "timeout", Reason.PROBE_DUE, born_ms=transition.born_ms
+    )
 
 
 def test_a_success_between_makes_the_count_start_again(breaker: Breaker) -> None:
     closed(breaker)
-    for n in range(20):
+    for n in range(9):
         admission = breaker.admit(T0 + n)
-        if n % 5 == 4:
+        if n == 4:
             breaker.record_success(admission, T0 + n)
         else:
             assert breaker.record_failure(admission, T0 + n, "timeout") is None
@@ -90,7 +96,8 @@ def test_a_failed_probe_opens_it_again(breaker: Breaker) -> None:
     transition = breaker.record_failure(probe, T0 + 60_100, "reset")
     assert transition is not None
     assert transition.after is State.OPEN
-    assert breaker.read().retry_at_ms == T0 + 120_100
+    assert transition.reason is Reason.PROBE_FAILED
+    assert breaker.read().retry_at_ms == T0 + 60_100 + 120_000
 
 
 def test_a_lost_probe_gives_its_lease_back_in_time(breaker: Breaker) -> None:
@@ -139,98 +146,11 @@ def test_a_clock_put_back_by_a_day_does_not_keep_it_open_for_a_day(breaker: Brea
     assert breaker.admit(T0 - 86_400_000).is_probe
 
 
-def test_eight_clients_at_once_start_exactly_one_probe(new_link: LinkFactory) -> None:
-    opened(Breaker(new_link(), "somewhere", RULES))
-    breakers = [Breaker(new_link(), "somewhere", RULES) for _ in range(8)]
-    barrier, probes, lock = threading.Barrier(8), [], threading.Lock()
-
-    def client(breaker: Breaker) -> None:
-        barrier.wait()
-        admission = breaker.admit(T0 + 60_000)
-        with lock:
-            probes.append(admission.is_probe)
-
-    threads = [threading.Thread(target=client, args=(b,)) for b in breakers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    assert sorted(probes) == [False] * 7 + [True]
-
-
-# -- against the model ----------------------------------------------------------------------------
-
-
-class SameAsTheModel(RuleBasedStateMachine):
-    """Three clients in any order, with a clock that also goes back: Redis and the model always agree."""
-
-    def __init__(self, links: list[Link]) -> None:
-        super().__init__()
-        self.link = links[0]
-        self.link.call("FLUSHALL")
-        self.clients = [Breaker(link, "s", RULES) for link in links]
-        self.expected = BreakerView()
-        self.now_ms = T0
-        self.in_hand: list[Admission] = []
-        self.probes_alive: list[Admission] = []
-
-    @initialize(state=st.sampled_from(["unknown", "closed", "open"]))
-    def begin(self, state: str) -> None:
-        if state != "unknown":
-            self.admit(0)
-            self.finish(0, 0, state == "closed")
-
-    @rule(client=st.integers(0, 2))
-    def admit(self, client: int) -> None:
-        found = self.clients[client].admit(self.now_ms)
-        self.expected, wanted = model.admit(self.expected, self.now_ms, RULES)
-        assert found == wanted
-        if found.allowed:
-            self.in_hand.append(found)
-
-    @precondition(lambda self: self.in_hand)
-    @rule(client=st.integers(0, 2), which=st.integers(0, 50), answered=st.booleans())
-    def finish(self, client: int, which: int, answered: bool) -> None:
-        admission = self.in_hand.pop(which % len(self.in_hand))
-        breaker = self.clients[client]
-        if answered:
-            found = breaker.record_success(admission, self.now_ms)
-            self.expected, wanted = model.succeed(self.expected, admission, self.now_ms)
-        else:
-            found = breaker.record_failure(admission, self.now_ms, "down")
-            self.expected, wanted = model.fail(self.expected, admission, self.now_ms, "down", RULES)
-        assert found == wanted
-
-    @precondition(lambda self: self.in_hand)
-    @rule(client=st.integers(0, 2), which=st.integers(0, 50))
-    def give_back(self, client: int, which: int) -> None:
-        admission = self.in_hand.pop(which % len(self.in_hand))
-        self.clients[client].give_back(admission)
-        self.expected = model.give_back(self.expected, admission)
-
-    @rule(step_ms=st.sampled_from([1, 500, 9_999, 10_000, 59_999, 60_000, 3_600_000, -1, -20_000, -86_400_000]))
-    def time_passes(self, step_ms: int) -> None:
-        self.now_ms += step_ms
-
-    @rule()
-    def redis_loses_the_hash(self) -> None:
-        self.link.call("DEL", keys.breaker("s"))
-        self.expected = BreakerView()
-
-    @invariant()
-    def they_agree(self) -> None:
-        assert self.clients[0].read() == self.expected
-
-
-def test_any_sequence_of_calls_agrees_with_the_model(new_link: LinkFactory) -> None:
-    links = [new_link() for _ in range(3)]
-    run_state_machine_as_test(
-        lambda: SameAsTheModel(links),  # type: ignore[arg-type]  # any factory of machines serves
-        settings=settings(
-            max_examples=60, stateful_step_count=40, deadline=None, derandomize=True, database=None,
-            suppress_health_check=[HealthCheck.too_slow],
-        ),
-    )  # fmt: skip
+def test_a_breaker_whose_clock_is_a_little_behind_is_not_taken_for_one_put_back(breaker: Breaker) -> None:
+    opened(breaker)
+    assert not breaker.admit(T0 - 5_000).allowed
+    breaker.admit(T0 + 60_000)
+    assert not breaker.admit(T0 + 59_990).allowed, "the probe is in flight"
 
 
 def test_a_result_never_closes_a_breaker_without_a_live_probe() -> None:
@@ -239,4 +159,195 @@ def test_a_result_never_closes_a_breaker_without_a_live_probe() -> None:
         Admission(allowed=True, is_probe=False, state=State.CLOSED, generation=2),
         Admission(allowed=True, is_probe=True, state=State.HALF_OPEN, generation=2, lease=1),
     ):
-        assert model.succeed(view, admission, T0 + 1) == (view, None)
+        assert model.record(view, admission, T0 + 1, Result(), RULES, 0) == (view, None)
+
+
+# -- shares of a window ---------------------------------------------------------------------------
+
+
+def call(breaker: Breaker, now_ms: int, *, failed: bool = False, slow: bool = False) -> Transition | None:
+    admission = breaker.admit(now_ms)
+    if failed:
+        return breaker.record_failure(admission, now_ms, "reset", slow=slow)
+    return breaker.record_success(admission, now_ms, slow=slow)
+
+
+def test_half_of_at_least_ten_calls_within_a_minute_failing_opens_it(breaker: Breaker) -> None:
+    closed(breaker)
+    for n in range(9):  # every other one: never two in a row
+        assert call(breaker, T0 + n * 6_000, failed=n % 2 == 1) is None
+    transition = call(breaker, T0 + 54_000, failed=True)
+    assert transition is not None
+    assert (transition.after, transition.reason, transition.failures) == (State.OPEN, Reason.FAILURE_RATE, 1)
+
+
+def test_what_lies_further_back_than_the_window_does_not_count(breaker: Breaker) -> None:
+    closed(breaker)
+    for n in range(9):
+        call(breaker, T0 + n, failed=n % 2 == 1)
+    assert call(breaker, T0 + 61_000, failed=True) is None, "one call within the last minute"
+    assert breaker.read().state is State.CLOSED
+
+
+def test_less_than_half_failing_leaves_it_closed(breaker: Breaker) -> None:
+    closed(breaker)
+    for n in range(60):
+        assert call(breaker, T0 + n * 1_000, failed=n % 3 == 2) is None
+
+
+def test_four_of_five_calls_being_slow_open_it_though_they_are_answered(breaker: Breaker) -> None:
+    closed(breaker)
+    for n in range(9):
+        assert call(breaker, T0 + n, slow=n not in (0, 5)) is None
+    transition = call(breaker, T0 + 9, slow=True)
+    assert transition is not None
+    assert (transition.after, transition.reason) == (State.OPEN, Reason.SLOW_CALLS)
+    assert transition.error == "its answers are slow"
+
+
+def test_a_window_begins_anew_when_it_closes_again(breaker: Breaker) -> None:
+    closed(breaker)
+    for n in range(10):
+        call(breaker, T0 + n, failed=n % 2 == 1)
+    assert breaker.read().state is State.OPEN
+    call(breaker, T0 + 60_009)
+    assert breaker.read().state is State.CLOSED
+    assert call(breaker, T0 + 60_010, failed=True) is None
+
+
+def test_the_hash_holds_a_few_buckets_however_many_calls_there_are(breaker: Breaker, link: Link) -> None:
+    closed(breaker)
+    for n in range(100):
+        call(breaker, T0 + n * 7_777)
+    assert len(breaker.stored()) < 30
+    assert sum(bucket.calls for bucket in breaker.read().window) < 10
+
+
+# -- how long it stays open -----------------------------------------------------------------------
+
+
+def open_times_s(breaker: Breaker, reopenings: int) -> list[float]:
+    """Let one probe after the other fail, and return how long it was open before each, and after the last."""
+    opened(breaker)
+    found = []
+    for _ in range(reopenings + 1):
+        view = breaker.read()
+        assert view.opened_at_ms is not None
+        assert view.retry_at_ms is not None
+        found.append((view.retry_at_ms - view.opened_at_ms) / 1000)
+        assert not breaker.admit(view.retry_at_ms - 1).allowed
+        call(breaker, view.retry_at_ms, failed=True)
+    return found
+
+
+def test_the_open_time_doubles_with_each_failed_probe_up_to_five_times(breaker: Breaker) -> None:
+    assert open_times_s(breaker, 6) == [60, 120, 240, 300, 300, 300, 300]
+
+
+def test_jitter_makes_an_open_time_up_to_a_fifth_longer_never_shorter(link: Link) -> None:
+    assert open_times_s(made(link, share=0.999), 1) == [71.94, 143.88]
+
+
+def test_a_short_recovery_neither_doubles_the_open_time_nor_resets_it(breaker: Breaker) -> None:
+    assert open_times_s(breaker, 2) == [60, 120, 240]
+    now_ms = breaker.read().retry_at_ms or 0
+    call(breaker, now_ms)
+    now_ms += RULES.calm_ms - 1
+    for _ in range(5):
+        call(breaker, now_ms, failed=True)
+    assert breaker.read().retry_at_ms == now_ms + 300_000, "as long as the last time"
+
+
+def test_after_a_calm_time_the_open_time_is_the_first_one_again(breaker: Breaker) -> None:
+    assert open_times_s(breaker, 2) == [60, 120, 240]
+    now_ms = breaker.read().retry_at_ms or 0
+    call(breaker, now_ms)
+    now_ms += RULES.calm_ms
+    for _ in range(5):
+        call(breaker, now_ms, failed=True)
+    assert breaker.read().retry_at_ms == now_ms + 60_000
+
+
+# -- an operator's word ---------------------------------------------------------------------------
+
+
+def test_forced_open_it_admits_nobody_however_long_it_lasts(breaker: Breaker) -> None:
+    closed(breaker)
+    transition = breaker.force(Force.OPEN, "ann", "bad prices", T0 + 1)
+    assert transition == Transition(
+        State.CLOSED, State.OPEN, T0 + 1, 2, 0, "", Reason.FORCED_OPEN, "ann", "bad prices", T0
+    )
+    assert not breaker.admit(T0 + 30 * 86_400_000).allowed
+    view = breaker.read()
+    assert (view.force, view.forced_by, view.forced_why, view.forced_at_ms) == (Force.OPEN, "ann", "bad prices", T0 + 1)
+    assert not view.admits(T0 + 30 * 86_400_000, RULES)
+
+
+def test_forced_closed_it_admits_everybody_whatever_fails(breaker: Breaker) -> None:
+    opened(breaker)
+    breaker.force(Force.CLOSED, "ann", "I know better", T0)
+    for n in range(50):
+        assert call(breaker, T0 + n, failed=True, slow=True) is None
+    assert breaker.admit(T0 + 50).allowed
+
+
+def test_set_free_after_forced_open_it_finds_out_by_a_probe(breaker: Breaker) -> None:
+    breaker.force(Force.OPEN, "ann", "bad prices", T0)
+    transition = breaker.force(Force.AUTO, "bob", "they are good again", T0 + 1)
+    assert transition is not None
+    assert (transition.after, transition.reason, transition.by) == (State.HALF_OPEN, Reason.RESET, "bob")
+    assert breaker.read().force is Force.AUTO
+    assert [breaker.admit(T0 + 2).is_probe for _ in range(2)] == [True, False]
+
+
+@pytest.mark.parametrize(("failed", "state"), [(4, State.CLOSED), (5, State.HALF_OPEN)])
+def test_set_free_after_forced_closed_it_stays_closed_only_if_the_last_calls_worked(
+    breaker: Breaker, failed: int, state: State
+) -> None:
+    breaker.force(Force.CLOSED, "ann", "", T0)
+    for n in range(failed):
+        call(breaker, T0 + n, failed=True)
+    breaker.force(Force.AUTO, "ann", "", T0 + 10)
+    assert breaker.read().state is state
+
+
+def test_a_reset_ends_a_long_open_time_at_once(breaker: Breaker) -> None:
+    open_times_s(breaker, 3)
+    now_ms = (breaker.read().opened_at_ms or 0) + 1
+    assert not breaker.admit(now_ms).allowed
+    breaker.force(Force.AUTO, "ann", "they called: it works", now_ms)
+    probe = breaker.admit(now_ms)
+    assert probe.is_probe
+    breaker.record_failure(probe, now_ms, "no")
+    assert breaker.read().retry_at_ms == now_ms + 60_000, "and the open time is the first one again"
+
+
+def test_the_same_word_said_again_is_no_second_change(breaker: Breaker) -> None:
+    assert breaker.force(Force.OPEN, "ann", "bad prices", T0) is not None
+    assert breaker.force(Force.OPEN, "ann", "bad prices", T0 + 1) is None
+    assert breaker.force(Force.OPEN, "ann", "bad prices still", T0 + 2) is not None
+    assert breaker.read().transitions == 2
+
+
+def test_what_was_admitted_before_an_operators_word_says_nothing_after(breaker: Breaker) -> None:
+    closed(breaker)
+    early = breaker.admit(T0)
+    breaker.force(Force.OPEN, "ann", "", T0)
+    assert breaker.record_success(early, T0 + 1) is None
+    assert breaker.read().state is State.OPEN
+
+
+def test_texts_are_kept_on_one_line_and_short(breaker: Breaker) -> None:
+    breaker.force(Force.OPEN, "ann\x1f", "one\ntwo" + "x" * 300, T0)
+    view = breaker.read()
+    assert (view.forced_by, view.forced_why) == ("ann ", ("one two" + "x" * 300)[:200])
+    assert [change.why for change in changes_of(breaker.stored())] == [view.forced_why]
+
+
+# -- the newest changes ---------------------------------------------------------------------------
+
+
+def test_the_newest_changes_are_remembered_in_order(breaker: Breaker) -> None:
+    made_here = [breaker.force(Force.OPEN if n % 2 else Force.CLOSED, "ann", str(n), T0 + n) for n in range(LOG + 5)]
+    assert list(changes_of(breaker.stored())) == made_here[-LOG:]
+    assert {change.born_ms for change in changes_of(breaker.stored())} == {T0}

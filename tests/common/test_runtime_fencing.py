@@ -190,6 +190,37 @@ def test_an_epoch_that_is_gone_is_no_other_instance(link: Link, new_link: LinkFa
     assert link.call("EXISTS", keys.signal(0, "A")) == 0
 
 
+def test_an_instance_that_slept_through_a_flush_is_fenced_off_by_the_next_one(
+    link: Link, new_link: LinkFactory
+) -> None:
+    orphan, successor = Fence(new_link(), 0, "relay"), Fence(link, 0, "relay")
+    orphan.take()
+    link.call("FLUSHALL")
+    successor.take()
+    assert successor.epoch > orphan.epoch
+    with pytest.raises(Fenced, match="another instance has taken over"):
+        orphan.commit([("SET", keys.signal(0, "A"), "late")])
+    assert link.call("EXISTS", keys.signal(0, "A")) == 0
+
+
+def test_taking_over_says_whether_anybody_was_there_before(link: Link) -> None:
+    fence = Fence(link, 0, "relay")
+    found_none = []
+    for flushed in (False, False, True, False):
+        if flushed:
+            link.call("FLUSHALL")
+        fence.take()
+        found_none.append(fence.found_none)
+    assert found_none == [True, False, True, False]
+
+
+def test_a_counter_from_before_goes_on(link: Link) -> None:
+    link.call("SET", keys.epoch(0, "relay"), 41)
+    fence = Fence(link, 0, "relay")
+    fence.take()
+    assert (fence.epoch, fence.found_none) == (42, False)
+
+
 class Unblocked:
     """A server that ends the blocking read, as Redis before 7.2 does where the key is deleted meanwhile."""
 

@@ -65,11 +65,24 @@ def test_what_all_have_read_does_not_stay_for_a_look_where_it_is_much(
     assert link.call("XLEN", KEY) == 2  # what the storer has not acknowledged
 
 
+def test_what_all_have_read_does_not_stay_for_a_look_where_it_is_half_of_a_small_budget(link: Link) -> None:
+    """Else a writer would be held back though nobody is behind."""
+    now = int(link.call("TIME")[0]) * 1000  # type: ignore[index, arg-type]
+    fill(link, *[f"{now - back}-0" for back in (50, 40, 30, 20, 10)])
+    create(link, "features", "storer")
+    for group in ("features", "storer"):
+        read(link, group, 5, 4)
+    trim(link, [QUOTES], 0, budget_entries=10)
+    assert link.call("XLEN", KEY) == 5
+    trim(link, [QUOTES], 0, budget_entries=8)
+    assert link.call("XLEN", KEY) == 1
+
+
 def test_a_group_that_goes_away_between_two_looks_keeps_everything(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(link, "1-0", "2-0")
     create(link, "features", "storer")
     found = {"features": ((2, 0), 2), "storer": ((2, 0), 2)}
-    monkeypatch.setattr(housekeeping, "_groups", lambda _link, _key: found)
+    monkeypatch.setattr(housekeeping, "groups_of", lambda _link, _key: found)
     link.call("XGROUP", "DESTROY", KEY, "storer")
     assert trim_floor(link, QUOTES, 0) == (0, 0)
 

@@ -12,7 +12,7 @@ from deploy.layout import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NAME = PROJECT["project"]["name"]
-OURS = ("collector", "validator", "storer", "features", "api", "common", "simulator", "deploy", "bench")
+OURS = ("collector", "validator", "storer", "features", "api", "common", "simulator", "deploy", "bench", "replay")
 
 
 @pytest.mark.parametrize("name", OURS)

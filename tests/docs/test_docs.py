@@ -9,13 +9,14 @@ from common import keys
 from common.settings import Settings
 from deploy.layout import DEMO_PORTS, ROOT
 from deploy.redis_choice import ACCEPT_VARIABLE, SLUGS
+from tests.chaos import matrix, page
 
 DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def table(document: str, heading: str) -> list[tuple[str, ...]]:
     """Return the body rows of the first table under a heading."""
-    section = (ROOT / document).read_text().split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    section = (ROOT / document).read_text().split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0].split("\n### ", 1)[0]
     rows = [line for line in section.splitlines() if line.startswith("|")]
     return [tuple(cell.strip() for cell in row.strip("|").split("|")) for row in rows[2:]]
 
@@ -36,8 +37,8 @@ def test_the_table_of_keys_is_the_codes() -> None:
         keys.epoch(0, "<stage>"), keys.state(0, "<stage>"), keys.failures(0, "<stage>"), keys.recovered(0, "<stage>"),
         keys.incarnation(0), keys.clock(0), keys.feature_pass(0), keys.bar_cache(0, "<symbol>", "<timeframe>"),
         keys.feature_values(0, "<symbol>", "<timeframe>"), keys.signal(0, "<symbol>"), keys.symbol_status(0),
-        keys.breaker("<source>"), keys.quota("<source>"), keys.source_report("<source>"),
-        keys.heartbeat("<stage>", "<instance>"),
+        keys.terminal_ticks(0, "<symbol>"), keys.retired(0), keys.breaker("<source>"), keys.quota("<source>"),
+        keys.source_report("<source>"), keys.heartbeat("<stage>", "<instance>"), keys.KIND_OF_RUN, keys.PARTITION_COUNT,
     }  # fmt: skip
     documented = {cells[0].strip("`") for cells in table("docs/streams.md", "Other keys")}
     assert documented == {key.replace("{0}", "{p}") for key in made}
@@ -71,6 +72,20 @@ def test_every_variable_in_the_operators_page_exists() -> None:
     assert named
     assert named <= known
     assert set(re.findall(rf"{ACCEPT_VARIABLE}=([a-z-]+)", text)) == set(SLUGS)
+
+
+def test_the_fault_matrix_is_the_tests_own() -> None:
+    """`make chaos-page` writes it; TESTS=tests/chaos/test_x.py for some rows only."""
+    assert [page.cells(row) for row in matrix.faults()] == list(page.on_page())
+
+
+def test_the_fault_matrix_has_a_figure_for_every_row() -> None:
+    assert [row for row, (measured, _) in page.on_page().items() if measured == page.NOT_YET] == []
+
+
+def test_every_change_that_turns_a_fault_test_red_is_to_a_file_that_exists() -> None:
+    files = {row: row.teeth.partition(": ")[0] for row in matrix.faults()}
+    assert [row for row, file in files.items() if not (ROOT / file).is_file()] == []
 
 
 def test_help_lists_every_public_target() -> None:

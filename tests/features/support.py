@@ -131,9 +131,13 @@ class Store:
         self.keys.setdefault(key, []).extend(values)
         return 0
 
+    def rpushx(self, key: str, *values: bytes) -> int:
+        return self.rpush(key, *values) if self.keys.get(key) else 0
+
     def ltrim(self, key: str, first: int, last: int) -> bytes:
         assert (last, first < 0) == (-1, True)
-        self.keys[key] = self.keys.get(key, [])[first:]
+        if key in self.keys:
+            self.keys[key] = self.keys[key][first:]
         return b"OK"
 
     def lrange(self, key: str, first: int, last: int) -> list[bytes]:

@@ -48,6 +48,7 @@ def test_the_first_clock_asks_once_for_each_lanes_history() -> None:
             source_class="fx_spot",
             count=1000,
             before_ms=NOW_MS,
+            most=1100,
         )
     ]
     assert len(published) == 5

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Self, cast
 
@@ -37,7 +38,8 @@ class Pipeline:
             "PYTHONPATH": str(ROOT), "REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(self.redis.port),
             "DATABASE_PATH": str(self.database), "STATE_DIR": str(folder), "SYMBOLS": ",".join(symbols),
             "SIMULATOR_URL": f"http://127.0.0.1:{self.sim_port}", "LIMITS": "none", "API_PORT": str(self.api_port),
-            "ALPHAVANTAGE_API_KEY": "test-a", "TWELVEDATA_API_KEY": "test-t", "POLYGON_API_KEY": "test-p", **settings,
+            "ALPHAVANTAGE_API_KEY": "test-a", "TWELVEDATA_API_KEY": "test-t", "POLYGON_API_KEY": "test-p",
+            "PUSH": "off", **settings,
         }  # fmt: skip
 
     def __enter__(self) -> Self:
@@ -121,11 +123,11 @@ class Pipeline:
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
         """Return the rows of a query on the pipeline's database."""
-        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as db:
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as db:
             return db.execute(query).fetchall()
 
-    def settled(self) -> bool:
-        """True if every group of every stream has read and acknowledged everything."""
+    def settled(self, without: str = "") -> bool:
+        """True if every group of every stream has read and acknowledged everything, but for that of a dead stage."""
         client = self.client()
         for stream in keys.TRANSPORT:
             key = stream.key(0)
@@ -133,7 +135,7 @@ class Pipeline:
                 continue
             head = client.xinfo_stream(key)["last-generated-id"]
             groups = {group["name"].decode(): group for group in client.xinfo_groups(key)}
-            for reader in stream.readers:
+            for reader in set(stream.readers) - {without}:
                 group = groups.get(reader)
                 if group is None or group["pending"] or group["last-delivered-id"] != head:
                     return False

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.keys import QUOTES
+from tests.chaos.matrix import fault
 from tests.pipeline.harness import Pipeline
 from tests.pipeline.test_replay import SYMBOLS, check_all, made_hours, wait_until_done
 from tests.support import wait_until
@@ -30,6 +31,13 @@ def pipeline(tmp_path: Path, data: Path) -> Iterator[Pipeline]:
         yield running
 
 
+@pytest.mark.short
+@fault(
+    "F08",
+    row="a second process of each stage starts under the first one's name",
+    promise="the older one gives way; every tick stored once, bars as in the source",
+    teeth="common/fence.py: TBD",
+)
 def test_a_second_process_of_each_stage_under_its_name_doubles_nothing(pipeline: Pipeline, data: Path) -> None:
     for stage in ("collector", "validator", "features", "storer"):
         older = pipeline.processes.pop(stage)

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from common.messages import TIMEFRAME_MS
+from replay.scratch import scratch_redis
 from tests.pipeline.harness import STAGES, Pipeline
 from tests.pipeline.tables import final_tables
 from tests.pipeline.test_replay import SYMBOLS, check_all, made_hours, recorded_hours, run_to_the_end, wait_until_done
+from tests.replay.made import replayed, settings
 from tests.support import wait_until
 
 KILLED = tuple(stage for stage in STAGES if stage != "api")
@@ -43,7 +46,18 @@ def replay_with_kills(
         wait_until_done(pipeline, 300)
         check_all(pipeline, data)
         assert pipeline.rows("PRAGMA integrity_check") == [("ok",)]
+        check_a_replay_is_identical(pipeline)
         return final_tables(pipeline)
+
+
+def check_a_replay_is_identical(pipeline: Pipeline) -> None:
+    """Run what is stored through the stages again: neither kills nor the batches of the time have left a trace."""
+    given = settings(SYMBOLS, timeframes=tuple(TIMEFRAME_MS), max_bars_cache=5_000, anchor_bars=1_000)
+    with scratch_redis() as link:
+        findings = replayed(pipeline.database, link, given=given)
+    assert [tally.first for tally in findings.tallies.values() if tally.first is not None] == []
+    assert findings.tallies["quotes"].equal == pipeline.rows("SELECT count(*) FROM market_data")[0][0]
+    assert findings.tallies["bars"].equal > 1_000
 
 
 @pytest.fixture

@@ -41,10 +41,13 @@ def write_table(path: Path, vendor: str, *symbols: str, vendor_symbol: str = "")
 
 
 class SimulatorStandIn:
-    """Gives the time of so many cycles, a second each, and answers every vendor with a new price for each symbol."""
+    """Gives the time of so many cycles, a second each, and answers for every vendor, with a new price for each symbol.
 
-    def __init__(self, cycles: int) -> None:
-        self._cycles = cycles
+    prices: False: every vendor answers that it has none.
+    """
+
+    def __init__(self, cycles: int, *, prices: bool = True) -> None:
+        self._cycles, self._prices = cycles, prices
         self.asked: list[Heard] = []
         """Calls to vendors."""
 
@@ -56,7 +59,7 @@ class SimulatorStandIn:
             body = {"cycle": cycle, "now_ms": T0 + 1_000 * cycle} if cycle <= self._cycles else {"done": True}
         else:
             self.asked.append(heard)
-            symbols = heard.query.get("symbols", "").split(",")
+            symbols = heard.query.get("symbols", "").split(",") if self._prices else []
             body = {"quotes": {symbol: [T0 + len(self.asked), 1.0] for symbol in symbols}}
         writer.write(response(json.dumps(body).encode()))
 
@@ -74,10 +77,10 @@ async def collecting(settings: Settings, vendors: Mapping[str, Vendor]) -> Async
 
 
 async def collect_cycles(
-    server: FaultServer, settings: Settings, vendors: Mapping[str, Vendor], cycles: int
+    server: FaultServer, settings: Settings, vendors: Mapping[str, Vendor], cycles: int, *, prices: bool = True
 ) -> list[Heard]:
     """Collect so many cycles of simulated time, and return the calls to vendors."""
-    stand_in = server.behave = SimulatorStandIn(cycles)
+    stand_in = server.behave = SimulatorStandIn(cycles, prices=prices)
     async with collecting(settings, vendors) as collector:
         await until_cycle(collector, cycles)
     return stand_in.asked

@@ -143,3 +143,34 @@ async def test_the_position_stays_until_the_next_cycle_is_due() -> None:
     await asyncio.sleep(0)
     assert json.loads((await client.get("/sim/stats")).body)["cycle"] == 1
     assert (await waiting).json["cycle"] == 2
+
+
+async def test_time_can_go_on_while_nobody_collects() -> None:
+    client = Client(App(made(), speed=5.0))
+    await client.go(3)
+    before_ms = (await client.get("/sim/stats")).json["now_ms"]
+    reply = await client.send("POST", "/sim/skip?seconds=1800")
+    assert reply.status == 200
+    moment = (await client.get("/sim/clock?after=3")).json  # at once, though at this speed it were six minutes
+    assert moment["now_ms"] == before_ms + 1_800_000
+    assert (await client.get(f"/sim/clock?after={moment['cycle']}")).json["cycle"] == moment["cycle"] + 1
+
+
+@pytest.mark.parametrize("seconds", ["", "0", "-1", "x", "99999999"])
+async def test_a_leap_that_is_none_is_refused(client: Client, seconds: str) -> None:
+    assert (await client.send("POST", f"/sim/skip?seconds={seconds}")).status == 400
+
+
+async def test_a_cycle_waited_for_before_a_leap_holds_back_none_after_it() -> None:
+    time = Time()
+    pace = Pace(1.0, lambda: time.now_s, time.sleep)
+    await pace.release(0)
+
+    async def leap(seconds: float) -> None:
+        time.slept.append(seconds)
+        pace.rebase()
+
+    pace._sleep = leap
+    await pace.release(1_000)
+    await pace.release(1_800_000)
+    assert time.slept == [1.0]

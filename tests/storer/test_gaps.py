@@ -7,261 +7,321 @@ from pathlib import Path
 import pytest
 
 from common import keys
-from common.messages import BackfillRequest, Bar, Bars, HistoryBars, Quotes
-from common.metrics import Metrics
+from common.messages import HistoryBars
 from common.settings import Settings
-from common.stage import Outcome
 from common.symbols import load_symbols
 from storer.backfill import Lane
-from storer.database import Database
 from storer.gaps import Watched
-from storer.stage import Storer, watched_lanes
-from tests.storer.values import MINUTE, bar, clock, entry, quote
+from storer.keeper import watched_lanes
+from tests.storer.ledger_play import W0, Play, minute_bar, minute_quote, span, told_in
+from tests.storer.values import MINUTE
 
-W0 = 1_700_042_400_000  # Wednesday 2023-11-15 10:00 UTC: the middle of a trading day everywhere but in New York
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
-LANE = Lane("EURUSD", "fx_spot", "1m")
-GAP_ROWS = "SELECT (from_ms - :w0) / 60000, (to_ms - :w0) / 60000, state, attempts FROM gaps ORDER BY from_ms"
-
-
-class Play:
-    """A storer that watches one lane, and what it says as time goes on. Minutes count from W0."""
-
-    def __init__(self, path: Path, delay_ms: int = 0) -> None:
-        self.database = Database(path)
-        self.metrics = Metrics("storer")
-        self.storer = Storer(0, self.database, self.metrics, (Watched(LANE, "fx", delay_ms),))
-        self.number = 0
-
-    def give(self, stream: keys.Stream, message: Bars | HistoryBars | Quotes) -> Outcome:
-        self.number += 1
-        return self.storer.handle((entry(stream, self.number, message),))
-
-    def bars(self, *minutes: int, **changes: object) -> None:
-        self.give(keys.BARS, Bars(bars=tuple(minute_bar(minute, **changes) for minute in minutes)))
-
-    def at(self, minute: float) -> list[BackfillRequest]:
-        """Return what the vendors are asked when the stream's clock says so."""
-        self.number += 1
-        now_ms = W0 + int(minute * MINUTE)
-        tick = clock(self.number)
-        tick = type(tick)(tick.cycle, now_ms, now_ms, raw_id=tick.raw_id)
-        outcome = self.storer.handle((entry(keys.QUOTES, self.number, tick),))
-        return [p.message for p in outcome.publish if isinstance(p.message, BackfillRequest)]
-
-    def answer(self, *minutes: int) -> None:
-        bars = tuple(minute_bar(minute, origin="vendor", ticks=0) for minute in minutes)
-        self.give(keys.QUOTES, HistoryBars("r", "EURUSD", "1m", "fx_spot", bars, raw_id=f"{W0}-{self.number}"))
-
-    def gaps(self) -> list[tuple[int, int, str, int]]:
-        """Return (first minute, minute after the last, state, attempts) of every gap that ever was."""
-        return self.database.connection().execute(GAP_ROWS, {"w0": W0}).fetchall()
-
-    def open_gaps(self) -> float:
-        return self.metrics.snapshot().gauges[0].value
-
-
-def minute_bar(minute: int, **changes: object) -> Bar:
-    return bar(0, symbol="EURUSD", source_class="fx_spot", **{"open_ms": W0 + minute * MINUTE, **changes})
-
-
-def minute_quote(minute: int, **changes: object) -> Quotes:
-    at_ms = W0 + minute * MINUTE + 1
-    return Quotes(quotes=(quote(1, 0, "EURUSD", source_class="fx_spot", market_ms=at_ms, **changes),))
-
-
-def span(request: BackfillRequest) -> tuple[float, float]:
-    return (request.from_ms - W0) / MINUTE, (request.to_ms - W0) / MINUTE
+DAY = 24 * 60
+SECOND = 1 / 60
 
 
 @pytest.fixture
 def play(path: Path) -> Iterator[Play]:
     """A storer whose ledger begins at W0."""
     started = Play(path)
-    assert started.at(0) == []
+    assert started.at(2 * SECOND) == []
     yield started
     started.database.close()
 
 
 def test_a_lane_without_holes_has_no_gaps(play: Play) -> None:
     play.bars(*range(10))
-    assert play.at(11.5) == []
+    assert play.at(10.5) == []
     assert play.gaps() == []
     assert play.open_gaps() == 0
 
 
 def test_bars_that_did_not_come_are_asked_for_with_their_neighbours(play: Play) -> None:
     play.bars(0, 1, 2, 6, 7, 8, 9)
-    (request,) = play.at(11)
+    (request,) = play.at(10.5)
     assert play.gaps() == [(3, 6, "missing", 1)]
     assert (request.symbol, request.timeframe, request.source_class) == ("EURUSD", "1m", "fx_spot")
     assert span(request) == (2, 7)
     assert play.open_gaps() == 1
 
 
-def test_a_minute_is_given_another_minute_to_arrive(play: Play) -> None:
+def test_a_minute_is_missing_as_soon_as_no_quote_can_come_in_time_for_it(play: Play) -> None:
+    play.give(keys.QUOTES, minute_quote(0))
     play.bars(0)
-    assert play.at(2.9) == []
-    assert [span(r) for r in play.at(3.9)] == [(0, 3)]
+    assert play.at(2 + 1 * SECOND) == []
+    assert [span(r) for r in play.at(2 + 2 * SECOND)] == [(0, 3)]
 
 
-def test_the_vendors_answer_closes_the_gap(play: Play) -> None:
+def test_the_vendors_answer_closes_the_gap_and_its_bars_are_marked(play: Play) -> None:
     play.bars(0, 1, 2, 6, 7, 8, 9)
-    play.at(11)
+    play.at(10.5)
     play.answer(2, 3, 4, 5, 6)
-    assert play.gaps() == [(3, 6, "repaired", 1)]
-    play.bars(10)
-    assert play.at(12.5) == []
+    assert (3, 6, "repaired", 1) in play.gaps()
+    assert (3, "repaired", 0, "twelvedata", "") in play.reasons()
+    assert play.stored(3)[5:] == ("vendor", 1, 1)
+    assert play.stored(8)[5:] == ("built", 1, 0)
+
+
+def test_the_bars_in_which_a_hole_began_and_ended_are_the_vendors_too(play: Play) -> None:
+    play.bars(0, 1, 2, 6, 7, 8, 9)
+    play.at(10.5)
+    outcome = play.answer(2, 3, 4, 5, 6, high=1999.0)
+    assert play.reasons() == [
+        (2, "repaired", 1, "twelvedata", ""), (3, "repaired", 0, "twelvedata", ""),
+        (6, "repaired", 1, "twelvedata", ""),
+    ]  # fmt: skip
+    assert [play.stored(minute)[1] for minute in (1, 2, 3, 6, 7)] == [1931.5, 1999.0, 1999.0, 1999.0, 1931.5]
+    told = [b.open_ms for message in told_in(outcome) for b in message.bars]
+    assert told == [W0 + 2 * MINUTE, W0 + 6 * MINUTE]
+    assert play.at(11.5) != []  # minutes 10 and after: nothing of what lies before is asked for again
+    assert span(play.asked[-1])[0] >= 9
+
+
+def test_silence_at_the_edge_of_a_hole_hides_no_bar_in_part(play: Play) -> None:
+    play.bars(0, 1, 2, 8, 9)
+    play.at(10.5)
+    play.answer(2, 4, 5, 8, high=1999.0)  # minutes 3, 6 and 7 did not trade
+    assert [play.stored(minute)[1] for minute in (1, 2, 8, 9)] == [1931.5, 1999.0, 1999.0, 1931.5]
+
+
+def test_silence_casts_no_doubt_on_the_bars_around_it(play: Play) -> None:
+    play.bars(0, 1, 2, 5, 6, 7)
+    play.at(8.5)
+    play.answer(2, 5, high=1999.0)
+    assert play.stored(2)[1] == 1931.5
+    assert [row[1] for row in play.reasons()] == ["no_trade"]
 
 
 def test_a_bar_that_the_answer_leaves_out_did_not_trade(play: Play) -> None:
-    play.bars(0, 1, 2, 6, 7, 8, 9)
-    play.at(11)
-    play.answer(2, 3, 5, 6)
-    assert play.gaps() == [(3, 4, "repaired", 1), (4, 5, "no_trade", 1), (5, 6, "repaired", 1)]
+    play.bars(0, 1, 2, 5, 6, 7)
+    play.at(8.5)
+    play.answer(2, 5)
+    assert play.gaps() == [(3, 5, "no_trade", 1)]
+    assert play.at(9) == []
 
 
-def test_what_the_answer_does_not_reach_stays_missing(play: Play) -> None:
+def test_what_the_answer_does_not_reach_stays_missing_and_is_asked_for_again(play: Play) -> None:
     play.bars(0, 1, 2, 6, 7, 8, 9)
-    play.at(11)
+    play.at(10.5)
     play.answer(2, 3, 4)
-    assert play.gaps() == [(3, 5, "repaired", 1), (5, 6, "missing", 1)]
-    play.bars(*range(10, 20))
-    assert [span(r) for r in play.at(13)] == [(4, 7)]
+    assert (5, 6, "missing", 1) in play.gaps()
 
 
 def test_an_unanswered_gap_is_asked_for_at_growing_distances(play: Play) -> None:
-    play.bars(0, 2)
+    play.bars(*range(10), *range(11, 200))
     asked = []
-    for minute in range(4, 200):
-        play.bars(minute - 1)
-        asked += [minute] * len(play.at(minute))
-    assert asked == [4, 5, 10, 40, 160]  # after 1, 5, 30 and 120 minutes
-    assert play.gaps() == [(1, 2, "missing", 5)]
+    for second in range(12 * 60, 200 * 60, 5):
+        asked += [second - 12 * 60] * len(play.at(second / 60))
+    assert asked == [0, 10, 40, 160, 460, 2260, 9460]  # after 10 and 30 seconds, 2, 5, 30 and 120 minutes
+    assert play.gaps() == [(10, 11, "missing", 7)]
 
 
 def test_an_outage_that_goes_on_is_one_gap_and_asked_for_ever_more_seldom(play: Play) -> None:
     play.bars(0)
-    assert [minute for minute in range(1, 46) if play.at(minute)] == [3, 4, 9, 39]
-    assert play.gaps() == [(1, 44, "missing", 4)]
+    asked = [minute for minute in range(1, 121) if play.at(minute + 0.1)]
+    assert asked == [2, 3, 4, 6, 11, 41]
+    assert play.gaps() == [(1, 120, "missing", 6)]
 
 
-def test_when_an_outage_ends_all_of_it_is_asked_for_at_once(play: Play) -> None:
+def test_when_quotes_come_again_all_of_it_is_asked_for_at_once(play: Play) -> None:
     play.bars(0)
     for minute in range(1, 61):
-        play.at(minute)
-    play.bars(59, 60)
-    assert [span(r) for r in play.at(61)] == [(0, 60)]
-    assert play.gaps() == [(1, 59, "missing", 1)]
+        play.at(minute + 0.1)
+    assert play.reads(play.entry(keys.QUOTES, minute_quote(60.2)))
+    play.give(keys.QUOTES, minute_quote(60.2))
+    assert [span(r) for r in play.asked[-1:]] == [(0, 61)]
+    assert play.gaps() == [(1, 60, "missing", 1)]
 
 
 def test_two_holes_are_two_gaps_and_one_request(play: Play) -> None:
     play.bars(0, 2, 3, 5, 6)
-    assert [span(r) for r in play.at(8)] == [(0, 6)]
+    assert [span(r) for r in play.at(7.1)] == [(0, 6)]
     assert play.gaps() == [(1, 2, "missing", 1), (4, 5, "missing", 1)]
+
+
+def test_holes_far_apart_are_asked_for_one_by_one(play: Play) -> None:
+    play.bars(*range(10), *range(11, 700), *range(702, 800))
+    assert [span(r) for r in play.at(800.1)] == [(9, 12), (699, 703)]
+
+
+def test_a_small_hole_right_after_a_request_waits_a_minute(play: Play) -> None:
+    play.bars(0, 2, 3)
+    assert len(play.at(4.1)) == 1
+    play.answer(0, 2)
+    play.bars(5)
+    assert play.at(6.1 - 1.05) == []
+    assert [span(r) for r in play.at(6.1)] == [(3, 6)]
 
 
 def test_a_bar_that_comes_late_by_itself_is_not_asked_for_again(play: Play) -> None:
     play.bars(0, 2)
-    assert len(play.at(4)) == 1
+    assert len(play.at(3.1)) == 1
     play.bars(1, 3)
-    assert play.at(5) == []
-    assert play.gaps() == [(1, 2, "repaired", 1)]
+    assert play.at(4.1) == []
+    assert play.reasons() == [(1, "repaired", 0, "own quotes", "")]
 
 
 def test_a_bar_that_was_built_in_part_is_a_gap_until_the_vendor_fills_it(play: Play) -> None:
-    play.bars(0, 2)
+    play.bars(0)
+    play.bars(1, complete=False, high=9.0)
+    play.bars(2)
+    assert [span(r) for r in play.at(3.1)] == [(0, 3)]
+    assert play.reasons() == [(1, "missing", 1, "", "built from part of its quotes")]
+    outcome = play.answer(0, 1, 2)
+    assert play.reasons() == [(1, "repaired", 1, "twelvedata", "")]
+    assert play.stored(1) == (1930.0, 1931.5, 1929.25, 1930.75, 42.0, "vendor", 1, 1)
+    (told,) = told_in(outcome)
+    assert (told.instead, told.repair, [b.open_ms for b in told.bars]) == (True, True, [W0 + MINUTE])
+
+
+def test_a_bar_in_part_that_no_vendor_has_is_unrepairable(play: Play) -> None:
+    play.bars(0)
     play.bars(1, complete=False)
-    assert [span(r) for r in play.at(4)] == [(0, 3)]
-    play.answer(0, 1, 2)
-    assert play.gaps() == [(1, 2, "repaired", 1)]
+    play.bars(2)
+    play.at(3.1)
+    play.answer(0, 2)
+    (row,) = play.reasons()
+    assert row[1:4] == ("unrepairable", 1, "twelvedata")
 
 
 def test_a_bar_whose_quotes_are_here_is_waited_for(play: Play) -> None:
     play.bars(0)
     play.give(keys.QUOTES, minute_quote(1))
-    assert play.at(50) == []
-    play.bars(*range(1, 50))  # the engine has caught up
-    assert play.at(51) == []
+    assert play.at(2.1) == []
+    assert play.gaps() == []
+    play.bars(1)  # the engine has caught up
+    assert play.at(2.2) == []
     assert play.gaps() == []
 
 
-def test_a_bar_that_is_waited_for_in_vain_is_asked_for_after_an_hour(play: Play) -> None:
-    play.bars(0, *range(2, 70))
+def test_a_bar_on_its_way_hides_no_hole_behind_it(play: Play) -> None:
+    play.bars(0)
     play.give(keys.QUOTES, minute_quote(1))
-    assert play.at(61) == []
-    assert [span(r) for r in play.at(62)] == [(0, 3)]
+    play.at(10.1)
+    assert play.gaps() == [(2, 10, "missing", 1)]
 
 
-def test_late_quotes_promise_no_bar(play: Play) -> None:
+def test_a_bar_whose_quotes_are_here_is_missing_when_the_engine_is_past_it(play: Play) -> None:
     play.bars(0, 2)
-    play.give(keys.QUOTES, minute_quote(1, reasons=("late",)))
-    assert len(play.at(4)) == 1
+    play.give(keys.QUOTES, minute_quote(1))
+    assert [span(r) for r in play.at(3.1)] == [(0, 3)]
+
+
+def test_a_bar_that_is_waited_for_in_vain_is_asked_for_after_an_hour(play: Play) -> None:
+    play.bars(0)
+    for minute in range(1, 70):
+        play.give(keys.QUOTES, minute_quote(minute))
+    play.at(60.5)
+    assert play.gaps() == []
+    play.at(63.1)
+    assert play.gaps()[0][:3] == (1, 4, "missing")
+
+
+@pytest.mark.parametrize("changes", [{"reasons": ("late",)}, {"check": True}, {"source_class": "other"}])
+def test_quotes_that_make_no_bar_promise_none(play: Play, changes: dict[str, object]) -> None:
+    play.bars(0)
+    play.give(keys.QUOTES, minute_quote(1, **changes))
+    assert len(play.at(2.1)) == 1
 
 
 def test_the_weekend_is_no_gap(path: Path) -> None:
     play = Play(path)
-    friday_22 = 2 * 24 * 60 + 12 * 60  # minutes from W0 to Friday 2023-11-17 22:00 UTC, 17:00 in New York: the close
-    sunday_22 = friday_22 + 2 * 24 * 60
+    friday_22 = 2 * DAY + 12 * 60  # minutes from W0 to Friday 2023-11-17 22:00 UTC, 17:00 in New York: the close
+    sunday_22 = friday_22 + 2 * DAY
     play.at(friday_22 - 5)
-    play.bars(*range(friday_22 - 5, friday_22), *range(sunday_22, sunday_22 + 10))
-    assert play.at(sunday_22 + 11) == []
+    play.bars(*range(friday_22 - 6, friday_22), *range(sunday_22, sunday_22 + 10))
+    assert play.at(sunday_22 + 10.1) == []
     assert play.gaps() == []
     play.database.close()
 
 
-def test_an_outage_over_a_restart_is_found(path: Path) -> None:
+def test_an_outage_over_a_restart_is_found_at_the_first_clock_entry(path: Path) -> None:
     before = Play(path)
-    before.at(0)
+    before.at(0.1)
     before.bars(*range(10))
-    before.at(11)
+    before.at(10.1)
     before.database.close()
     after = Play(path)
     after.number = 1000
-    assert [span(r) for r in after.at(191)] == [(9, 191)]
+    assert after.reads(after.clock_entry(190.1))
+    assert [span(r) for r in after.at(190.1)] == [(9, 191)]
     assert after.gaps() == [(10, 190, "missing", 1)]
     after.database.close()
 
 
-def test_what_is_older_than_any_vendors_history_is_out_of_reach(play: Play) -> None:
+def test_what_was_found_is_found_once_however_often_the_storer_starts(path: Path) -> None:
+    for number in range(3):
+        play = Play(path)
+        play.number = 1000 * number
+        play.at(0.1)
+        play.bars(0)
+        play.give(keys.QUOTES, minute_quote(1))  # on its way for ever: the ledger looks at what follows again and again
+        play.at(10.1)
+        assert play.gaps() == [(2, 10, "missing", 1)]
+        play.database.close()
+
+
+def test_what_is_older_than_any_vendors_history_is_unrepairable(play: Play) -> None:
     play.bars(0)
-    now = 40 * 24 * 60
-    (request,) = play.at(now)
-    assert span(request)[0] == now - 29 * 24 * 60
-    assert [(state, attempts) for _, _, state, attempts in play.gaps()] == [("unreachable", 0), ("missing", 1)]
+    now = 40 * DAY
+    (request,) = play.at(now + 0.1)
+    assert span(request)[0] == now - 29 * DAY + 1
+    assert [(state, attempts) for _, _, state, attempts in play.gaps()] == [("unrepairable", 0), ("missing", 1)]
+    assert play.reasons()[0][4] == "older than any vendor's history"
 
 
 def test_a_delayed_class_is_given_its_delay(path: Path) -> None:
     play = Play(path, delay_ms=10 * MINUTE)
-    play.at(0)
-    assert play.at(11.9) == []
-    assert len(play.at(12.9)) == 1
+    play.at(10.1)
+    assert play.at(11.01) == []
+    assert len(play.at(11.1)) == 1
     play.database.close()
 
 
 def test_another_lanes_history_says_nothing_of_this_one(play: Play) -> None:
     play.bars(0, 2)
-    play.at(4)
+    play.at(3.1)
     others = HistoryBars("r", "EURUSD", "5m", "fx_spot", (minute_bar(0, timeframe="5m"),), raw_id="1-1")
     play.give(keys.QUOTES, others)
     assert play.gaps() == [(1, 2, "missing", 1)]
 
 
-def test_every_series_is_watched_in_every_timeframe_that_vendors_keep() -> None:
+def test_a_refusal_says_why_and_until_when(play: Play) -> None:
+    play.bars(0, 2)
+    play.at(3.1)
+    play.answer(retry_minute=20)
+    assert play.reasons() == [(1, "missing", 0, "", "twelvedata: outage: away")]
+    play.bars(*range(3, 30))
+    assert next(minute for minute in range(4, 25) if play.at(minute + 0.5)) == 20
+
+
+def test_what_every_vendor_was_asked_for_in_vain_for_a_day_is_unrepairable(play: Play) -> None:
+    play.bars(*range(10), *range(11, 3 * DAY))
+    for minute in range(12, 3 * DAY, 9):
+        for _ in play.at(minute + 0.1):
+            play.answer()
+    (row,) = play.reasons()
+    assert row == (10, "unrepairable", 0, "", "every vendor was asked, none has it: twelvedata: outage: away")
+
+
+def test_every_class_that_may_feed_a_series_is_watched_in_every_timeframe_that_vendors_keep() -> None:
     table = load_symbols(("NAS100", "EURUSD"))
     settings = Settings(symbols=("NAS100", "EURUSD"), timeframes=("1s", "1m", "1h"))
     assert watched_lanes(table, settings, 0) == (
         Watched(Lane("NAS100", "cme_nq_future", "1m"), "cme", 600_000),
         Watched(Lane("NAS100", "cme_nq_future", "1h"), "cme", 600_000),
+        Watched(Lane("NAS100", "terminal_index", "1m"), "cme", 0, history=False),
+        Watched(Lane("NAS100", "terminal_index", "1h"), "cme", 0, history=False),
         Watched(Lane("EURUSD", "fx_spot", "1m"), "fx", 0),
         Watched(Lane("EURUSD", "fx_spot", "1h"), "fx", 0),
+        Watched(Lane("EURUSD", "terminal_fx", "1m"), "fx", 0, history=False),
+        Watched(Lane("EURUSD", "terminal_fx", "1h"), "fx", 0, history=False),
     )
     unlimited = settings.model_copy(update={"limits": "none"})
     assert {watched.delay_ms for watched in watched_lanes(table, unlimited, 0)} == {0}
 
 
 def test_a_state_that_is_none_is_refused(play: Play) -> None:
-    values = "('a', 'b', '1m', 0, 1, 'lost', 0, 0, NULL)"
+    values = "('a', 'b', '1m', 0, 1, 1, 'lost', 0, 0, 0, NULL, NULL, '', '')"
     with pytest.raises(sqlite3.IntegrityError):
         play.database.connection().execute(f"INSERT INTO gaps VALUES {values}")

@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from common import keys
 from common.messages import (
@@ -22,6 +23,7 @@ from common.messages import (
     RawQuotes,
     Reject,
     Rejects,
+    SeriesChange,
 )
 from common.metrics import Metrics
 from common.stage import Entry
@@ -54,7 +56,17 @@ def raw_bars(rng: random.Random, received_ms: int) -> RawBars:
     ]
     bars.insert(rng.randrange(len(bars) + 1), RawBar(first - MINUTE, 1.0, 1.5, 0.5, 1.25, 2.0))
     return RawBars(
-        "r|1", "polygon", "c", "EURUSD", "1m", received_ms, "traded", tuple(bars), rng.random() < 0.5, "some"
+        "r|1",
+        "polygon",
+        "c",
+        "EURUSD",
+        "1m",
+        received_ms,
+        "traded",
+        tuple(bars),
+        rng.random() < 0.5,
+        "some",
+        rng.choice([None, T0 + 99]),
     )
 
 
@@ -64,9 +76,14 @@ def raw_stream(rng: random.Random, cycles: int) -> Iterator[Raw]:
         now_ms = T0 + cycle * 1000
         for sequence in range(rng.randrange(4)):
             quotes = tuple(raw_quote(rng) for _ in range(rng.randrange(1, 5)))
-            yield f"{now_ms + 3}-{sequence}", RawQuotes(rng.choice(SOURCES), now_ms - sequence, quotes)
+            yield (
+                f"{now_ms + 3}-{sequence}",
+                RawQuotes(rng.choice(SOURCES), now_ms - sequence, quotes, rng.random() < 0.2),
+            )
         if rng.random() < 0.3:
-            yield f"{now_ms + 3}-{9}", raw_bars(rng, now_ms)
+            yield f"{now_ms + 3}-{7}", raw_bars(rng, now_ms)
+        if rng.random() < 0.2:
+            yield f"{now_ms + 3}-{8}", SeriesChange("EURUSD", "terminal_fx", "fx_spot", now_ms, "terminal_came")
         yield f"{now_ms + 3}-{10}", Clock(cycle, now_ms, now_ms + 17, 1.0)
 
 
@@ -76,6 +93,8 @@ def validated(raw_id: str, message: RawMessage) -> Iterator[Message]:
         yield from judged_quotes(raw_id, message)
     elif isinstance(message, RawBars):
         yield from judged_bars(raw_id, message)
+    elif isinstance(message, SeriesChange):
+        yield structs.replace(message, raw_id=raw_id)
     else:
         yield Clock(message.cycle, message.now_ms, message.wall_ms, message.speed, raw_id)
 
@@ -88,9 +107,12 @@ def judged_quotes(raw_id: str, raw: RawQuotes) -> Iterator[Message]:
                 q.symbol, raw.source, q.source_class, raw.received_ms if q.market_ms is None else q.market_ms,
                 raw.received_ms, q.last, raw_id, i, q.last, q.bid, q.ask, q.day_volume,  # type: ignore[arg-type]
                 market_time=q.market_ms is not None, tick=q.tick,
+                check=raw.check,
             ))  # fmt: skip
         else:
-            rejected.append(Reject(q.symbol, raw.source, "c", raw.received_ms, "text", "", 0.0, raw_id, i, raw=q))
+            rejected.append(Reject(
+                q.symbol, raw.source, "c", raw.received_ms, "text", "", 0.0, raw_id, i, raw=q, check=raw.check,
+            ))  # fmt: skip
     if accepted:
         yield Quotes(tuple(accepted))
     if rejected:
@@ -113,7 +135,7 @@ def judged_bars(raw_id: str, raw: RawBars) -> Iterator[Message]:
             ))  # fmt: skip
     yield HistoryBars(
         raw.request_id, raw.symbol, raw.timeframe, raw.source_class, tuple(accepted), raw.final, raw.detail, raw_id,
-        raw.source, raw.received_ms,
+        raw.source, raw.received_ms, raw.retry_ms,
     )  # fmt: skip
     if rejected:
         yield Rejects(tuple(rejected))

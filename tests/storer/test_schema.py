@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import Fatal, Retryable
-from common.messages import Bar, Clock, Execution, Quote, Reject, Signal
+from common.messages import Bar, Clock, Execution, Quote, Reject, SeriesChange, Signal
 from storer import schema
 from storer.database import Database
 from storer.schema import migrations
@@ -49,14 +49,16 @@ def test_acknowledged_is_synced(database: Database) -> None:
 def test_the_statements_name_every_column_of_every_table(database: Database) -> None:
     connection = database.connection()
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    written = {table: columns(connection, table) for table in tables - {"gaps", "gap_checks"}}
+    written = {table: columns(connection, table) for table in tables - {"gaps", "gap_checks", "rollbacks", "repeats"}}
     assert written == {table: set(names) for table, names in COLUMNS.items()}
 
 
 def test_the_tables_keep_every_field_of_their_messages() -> None:
     origin = {"partition", "raw_ms", "raw_seq"}
-    assert set(COLUMNS["market_data"]) == {*Quote.__struct_fields__, *origin} - {"raw_id"}
-    assert set(COLUMNS["rejects"]) == {*Reject.__struct_fields__, *origin} - {"raw_id"}
+    check = {"check"}  # a word of SQL: the column is is_check
+    assert set(COLUMNS["market_data"]) == {*Quote.__struct_fields__, *origin, "is_check"} - {"raw_id"} - check
+    assert set(COLUMNS["rejects"]) == {*Reject.__struct_fields__, *origin, "is_check"} - {"raw_id"} - check
+    assert set(COLUMNS["series_changes"]) == {*SeriesChange.__struct_fields__, *origin} - {"raw_id"}
     assert set(COLUMNS["clocks"]) == {*Clock.__struct_fields__, *origin} - {"raw_id"}
     assert set(COLUMNS["bars"]) == {*Bar.__struct_fields__} - {"final"}  # what is stored is final
     assert COLUMNS["signals"] == Signal.__struct_fields__
@@ -144,3 +146,23 @@ def test_the_document_names_every_table_and_column(database: Database) -> None:
     assert described.keys() == set(tables)
     origin = {"partition", "raw_ms", "raw_seq", "raw_index"}  # explained once for all
     assert {t: columns(connection, t) - described[t] - origin for t in tables} == {t: set() for t in tables}
+
+
+def test_a_ledger_of_the_first_release_is_taken_over(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(migrations()[0].read_text())
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
+        rows = [(0, 120_000, "missing", 3, 7, 9), (180_000, 240_000, "unreachable", 0, 7, None)]
+        connection.executemany("INSERT INTO gaps VALUES ('EURUSD', 'fx_spot', '1m', ?, ?, ?, ?, ?, ?)", rows)
+        connection.execute("INSERT INTO gap_checks VALUES ('EURUSD', 'fx_spot', '1m', 300000)")
+    connection = Database(path).connection()
+    columns_shown = "from_ms, to_ms, bars, state, partial, attempts, found_ms, next_attempt_ms, closed_ms, detail"
+    assert connection.execute(f"SELECT {columns_shown} FROM gaps ORDER BY from_ms").fetchall() == [
+        (0, 120_000, 2, "missing", 0, 3, 7, 9, None, ""),
+        (180_000, 240_000, 1, "unrepairable", 0, 0, 7, None, 7, "older than any vendor's history"),
+    ]  # fmt: skip
+    assert connection.execute("SELECT begun_ms, checked_ms, asked_ms FROM gap_checks").fetchall() == [
+        (300_000, 300_000, 0)
+    ]  # fmt: skip
+    connection.close()

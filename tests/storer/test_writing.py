@@ -37,8 +37,9 @@ def test_every_kind_comes_back_equal(storer: Storer, path: Path) -> None:
 def test_each_kind_has_its_rows(storer: Storer, outside: sqlite3.Connection) -> None:
     storer.handle(one_of_each())
     assert table_counts(outside) == {
-        "market_data": 2, "rejects": 1, "clocks": 1, "history_entries": 1, "bars": 4, "signals": 1, "source_events": 1,
-        "executions": 1, "client_events": 1, "stream_positions": 7,
+        "market_data": 2, "rejects": 1, "clocks": 1, "series_changes": 1, "history_entries": 1, "bars": 4, "signals": 1,
+        "source_events": 1, "executions": 1, "client_events": 1, "stream_positions": 7, "history_taken": 1,
+            "incarnations": 1,
     }  # fmt: skip
 
 

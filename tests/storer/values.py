@@ -10,11 +10,13 @@ from common.messages import (
     Execution,
     HistoryBars,
     HistoryRequest,
+    HistoryTaken,
     Quote,
     Quotes,
     RawQuote,
     Reject,
     Rejects,
+    SeriesChange,
     Signal,
     SourceEvent,
 )
@@ -71,12 +73,17 @@ SOURCE_EVENT = SourceEvent("yahoo", "breaker.opened", T0, "yahoo|breaker.opened|
 EXECUTION = Execution(
     "open:123456", "123456", "US100.e", T0 + 9, {"trade_id": "123456", "lots": 0.1, "nested": [1, None]}
 )
+SERIES_CHANGE = SeriesChange("EURUSD", "terminal_fx", "fx_spot", T0 + 1_000, "terminal_came", f"{T0 + 6}-0")
 CLIENT_EVENT = ClientEvent("start|1", "ea_start", T0 + 8, {"equity": 1000.0})
 HISTORY = HistoryBars(
     request_id="older|1", symbol="XAUUSD", timeframe="1m", source_class="gold_spot",
     bars=(bar(-3, origin="vendor", ticks=0), bar(-2, origin="vendor", ticks=0)), raw_id=f"{T0 + 5}-0",
     source="twelvedata", received_ms=T0 + 5,
 )  # fmt: skip
+
+HISTORY_TAKEN = HistoryTaken(
+    f"{T0 + 7}-3", f"{T0 + 6}-0", HistoryBars("q1", "XAUUSD", "1m", "gold_spot", (bar(-4, origin="vendor", ticks=0),))
+)
 
 
 def one_of_each() -> tuple[Entry, ...]:
@@ -85,7 +92,9 @@ def one_of_each() -> tuple[Entry, ...]:
         entry(keys.QUOTES, 1, Quotes(quotes=(quote(1), quote(1, 1, "EURUSD", source_class="fx_spot", last=None)))),
         entry(keys.QUOTES, 2, clock(1)),
         entry(keys.QUOTES, 3, HISTORY),
+        entry(keys.QUOTES, 4, SERIES_CHANGE),
         entry(keys.BARS, 1, Bars(bars=(bar(0), bar(1)))),
+        entry(keys.BARS, 2, HISTORY_TAKEN),
         entry(keys.SIGNALS, 1, SIGNAL),
         entry(keys.REJECTS, 1, Rejects(rejects=(REJECT,))),
         entry(keys.SOURCE_EVENTS, 1, SOURCE_EVENT),

@@ -74,10 +74,12 @@ def quote(
     return RawQuote(symbol, source_class, at_ms, last, bid, ask, day_volume, tick)
 
 
-def arrived(*quotes: RawQuote, received_ms: int | None = None, source: str = "polygon", name: str = "1-0") -> Entry:
+def arrived(
+    *quotes: RawQuote, received_ms: int | None = None, source: str = "polygon", name: str = "1-0", check: bool = False
+) -> Entry:
     """Return the raw entry of one reply; it came 300 ms after its last market time unless told otherwise."""
     newest = max((q.market_ms for q in quotes if q.market_ms is not None), default=T0)
-    return Entry(keys.RAW, name, RawQuotes(source, newest + 300 if received_ms is None else received_ms, quotes))
+    return Entry(keys.RAW, name, RawQuotes(source, newest + 300 if received_ms is None else received_ms, quotes, check))
 
 
 def clock(now_ms: int, name: str = "9-0", cycle: int = 1) -> Entry:

@@ -64,6 +64,7 @@ def test_process_judges_what_arrives_stops_on_sigterm_and_goes_on_where_it_was(
     body = redis_client.get(keys.heartbeat("validator", "validator"))
     assert isinstance(body, bytes)
     assert decode_pulse(body).stage == "validator"
+    assert decode_pulse(body).info == {"in_hand": 0, "comparisons": {}}
 
 
 def test_wrong_settings_end_the_process_with_a_message_that_names_the_variable(tmp_path: Path) -> None:

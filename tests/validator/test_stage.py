@@ -80,7 +80,8 @@ def test_only_what_changed_is_written() -> None:
     judge = validator()
     link = HashLink()
     link.apply(judge.handle((arrived(quote(1.1)), clock(T0 + 1000))).writes)
-    assert set(link.hashes[STATE]) == {b"series|EURUSD|fx_spot", b"feed|EURUSD|fx_spot|polygon", b"clock"}
+    feed = b"EURUSD|fx_spot|polygon"
+    assert set(link.hashes[STATE]) == {b"series|EURUSD|fx_spot", b"feed|" + feed, b"track|" + feed, b"clock"}
     ((name, key, *pairs),) = judge.handle((clock(T0 + 2000),)).writes
     assert (name, key, pairs) == ("HSET", STATE, ["clock", str(T0 + 2000).encode()])
     assert judge.handle((arrived(quote(1.0, symbol="DOGE")),)).writes == []
@@ -139,7 +140,7 @@ likely_quotes = st.builds(
 )  # fmt: skip
 raw_messages = st.builds(
     RawQuotes, st.sampled_from(["polygon", "yahoo"]), st.integers(T0 - 200_000, T0 + 200_000),
-    st.lists(raw_quotes | likely_quotes, max_size=3).map(tuple),
+    st.lists(raw_quotes | likely_quotes, max_size=3).map(tuple), st.booleans(),
 ) | st.builds(Clock, st.just(1), st.integers(T0 - 200_000, T0 + 200_000), st.just(0))  # fmt: skip
 entries = st.lists(raw_messages, max_size=30).map(
     lambda found: [Entry(keys.RAW, f"{i}-0", message) for i, message in enumerate(found)]

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from collector.vendors.base import Ask, Credentials, HistoryReading, Reading, Reply, Request
-from collector.vendors.yahoo import chart, crumb, quote
+from collector.vendors.yahoo import chart, crumb, quote, spark
+from collector.vendors.yahoo.browser import USER_AGENT
 from common.messages import Timeframe
 
 
 class Yahoo:
-    """The adapter: quotes from v7, history from v8 chart, crumb from v1.
+    """The adapter: quotes from v7, history from v8 chart, crumb from v1; without a crumb prices from v8 spark.
 
     Hosts query1 and query2 are interchangeable and are blocked together, so one of them is enough.
     """
@@ -19,8 +20,7 @@ class Yahoo:
     batch: int = 50
     """No limit is published; clients have long asked for this many."""
     headers: tuple[tuple[str, str], ...] = (
-        # The usual agents of HTTP libraries are answered with 429 on the first call.
-        ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+        ("User-Agent", USER_AGENT),
         ("Accept", "application/json,text/plain,*/*"),
         ("Accept-Language", "en-US,en;q=0.9"),
     )
@@ -29,9 +29,13 @@ class Yahoo:
         """See Vendor."""
         return quote.request(asks, credentials.token)
 
+    def latest_without_token(self, asks: Sequence[Ask]) -> Request | None:
+        """See Vendor."""
+        return spark.request(asks)
+
     def read_latest(self, request: Request, reply: Reply) -> Reading:
         """See Vendor."""
-        return quote.read(request, reply)
+        return spark.read(request, reply) if request.path == spark.PATH else quote.read(request, reply)
 
     def history(
         self,

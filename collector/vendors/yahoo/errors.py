@@ -9,6 +9,7 @@ from collector.vendors.bodies import Json, JsonObject, looks_like_markup, text_a
 # Nothing is published and Retry-After is not sent. A measured block lasted more than 15 minutes, on everything
 # that was asked from the address.
 _BLOCKED_S = 900.0
+_BLOCKED = (429, 999)  # 999, "request denied", is what it sent before 429
 _WRAPPERS = ("finance", "quoteResponse", "chart", "spark")
 
 
@@ -31,7 +32,7 @@ def _of_text(reply: Reply) -> Trouble:
 
 
 def _of_status(reply: Reply) -> Trouble:
-    if reply.status == 429:
+    if reply.status in _BLOCKED:
         return _blocked(reply)
     told = untold(reply)
     return replace(told, verdict=Verdict.BAD_SESSION) if reply.status == 401 else told
@@ -53,7 +54,7 @@ def _of_error(error: Json, reply: Reply) -> Trouble:
 
 
 def _verdict(code: str, description: str) -> Verdict | None:
-    if "too many requests" in f"{code} {description}":
+    if "too many requests" in f"{code} {description}" or "rate limit" in description:
         return Verdict.RATE_LIMITED
     if code == "unauthorized" or "invalid crumb" in description or "invalid cookie" in description:
         return Verdict.BAD_SESSION

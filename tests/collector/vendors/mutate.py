@@ -1,7 +1,10 @@
 """Damage a good reply in the ways that the network, a proxy or a vendor's release may."""
 
+import base64
+import binascii
 import copy
 import json
+import re
 from random import Random
 
 from collector.vendors.base import Reply
@@ -27,6 +30,7 @@ WORDS = (
     b"{",
     b"]",
 )
+_PACKED = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
 
 
 def mutated(reply: Reply, source: Random) -> Reply:
@@ -46,6 +50,27 @@ def mutated(reply: Reply, source: Random) -> Reply:
         else:
             body = _values_damaged(body, source)
     return Reply(status, headers, body, source.choice((0, reply.received_ms, reply.received_ms, 2**53)))
+
+
+def mutated_frame(text: str, source: Random) -> str | bytes:
+    """Return the frame with one to three kinds of damage; what is packed inside in base64 is damaged in there, too."""
+    content = text.encode()
+    for _ in range(source.randint(1, 3)):
+        kind = source.randrange(3)
+        if kind == 0:
+            content = _bytes_damaged(content, source)
+        elif kind == 1:
+            content = _values_damaged(content, source)
+        else:
+            content = _PACKED.sub(lambda found: _repacked(found[0], source), content, count=1)
+    return content if source.random() < 0.5 else content.decode("utf-8", "surrogateescape")
+
+
+def _repacked(encoded: bytes, source: Random) -> bytes:
+    try:
+        return base64.b64encode(_bytes_damaged(base64.b64decode(encoded, validate=True), source)[:4_000])
+    except binascii.Error:
+        return encoded
 
 
 def _bytes_damaged(body: bytes, source: Random) -> bytes:

@@ -56,13 +56,75 @@ def test_the_rate_of_another_pair_is_not_ours() -> None:
         ("Error Message", "the parameter apikey is invalid or missing.", Verdict.BAD_KEY, None),
         ("Error Message", "Invalid API call.", Verdict.UNKNOWN_SYMBOL, None),
         ("message", "THE SAMPLE DATA SCHEMA BELOW IS ARTIFICIAL", Verdict.NOT_ENTITLED, None),
-        ("Information", "Something new.", Verdict.OUTAGE, None),
+        ("Information", "Something new.", Verdict.RATE_LIMITED, 60.0),  # a limit or a bad key, whatever it says
+        ("Error Message", "Something new.", Verdict.OUTAGE, None),
     ],
 )  # fmt: skip
 def test_a_text_is_told_by_its_words(key: str, text: str, verdict: Verdict, wait_s: float | None) -> None:
     reading = latest("alphavantage", [EUR_USD], reply(json.dumps({key: text}), received_ms=NOW_MS))
     assert (reading.verdict, reading.retry_after_s) == (verdict, wait_s)
     assert KEY not in reading.detail
+
+
+BEFORE_MIDNIGHT_S = 50_396.0  # from 10:00:05 to midnight, and one second
+_ADVERTISED = (
+    " You may subscribe to any of the premium plans at https://www.alphavantage.co/premium/ to lift the free key rate"
+    " limit (25 requests per day), raise the per-second burst limit, and instantly unlock all premium endpoints"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "wait_s"),
+    [
+        ("Thank you for using Alpha Vantage! Please consider spreading out your free API requests more sparingly (1"
+         " request per second)." + _ADVERTISED, Verdict.RATE_LIMITED, 2.0),
+        ("Thank you! Please consider spreading out your free API requests more sparingly." + _ADVERTISED,
+         Verdict.RATE_LIMITED, 60.0),
+        ("Burst pattern detected. Please slow down.", Verdict.RATE_LIMITED, 2.0),
+        ("You are limited to one call/second.", Verdict.RATE_LIMITED, 2.0),
+        ("5 requests/min are allowed with this key." + _ADVERTISED, Verdict.RATE_LIMITED, 60.0),
+        (f"We have detected your API key as {KEY} and our API rate limit is 25 requests per day." + _ADVERTISED,
+         Verdict.RATE_LIMITED, BEFORE_MIDNIGHT_S),
+        ("Your daily quota is exhausted." + _ADVERTISED, Verdict.RATE_LIMITED, BEFORE_MIDNIGHT_S),
+        ("You have used up the calls of today.", Verdict.RATE_LIMITED, BEFORE_MIDNIGHT_S),
+        ("Too many requests.", Verdict.RATE_LIMITED, 60.0),
+        ("This is a premium endpoint." + _ADVERTISED, Verdict.NOT_ENTITLED, None),
+        ("This is a premium endpoint. To access the data, subscribe to a premium plan with 600 requests per minute.",
+         Verdict.NOT_ENTITLED, None),
+        ("This function is not available on your current plan.", Verdict.NOT_ENTITLED, None),
+        ("To access this data, please subscribe to any premium plan.", Verdict.NOT_ENTITLED, None),
+        ("Invalid API key. Claim your free API key with 25 requests per day.", Verdict.BAD_KEY, None),
+        (f"The key could not be verified: API-KEY {KEY} is not recognised.", Verdict.BAD_KEY, None),
+        ("Your API key was suspended because it exceeded our limits.", Verdict.BAD_KEY, None),
+        ("The **demo** API key is for demo purposes only. Please claim your free API key. It takes 20 seconds.",
+         Verdict.BAD_KEY, None),
+        ("Invalid API call. Please retry or visit the documentation for CURRENCY_EXCHANGE_RATE.",
+         Verdict.UNKNOWN_SYMBOL, None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("key", ["Information", "Note", "Error Message", "message", "Notice", "detail"])
+def test_the_sense_of_a_text_does_not_hang_on_its_key_or_wording(
+    key: str, text: str, verdict: Verdict, wait_s: float | None
+) -> None:
+    for body in ({key: text}, {"error": {key: text}}, {"Global Quote": {}, key: text}):
+        reading = latest("alphavantage", [EUR_USD], reply(json.dumps(body), received_ms=NOW_MS))
+        assert (reading.verdict, reading.retry_after_s) == (verdict, wait_s)
+        assert KEY not in reading.detail
+
+
+def test_words_beside_data_are_no_error() -> None:
+    body = json.loads(alphavantage_rate()) | {"Information": "25 requests per day"}
+    assert latest("alphavantage", [EUR_USD], reply(json.dumps(body))).verdict is Verdict.OK
+
+
+def test_a_daily_series_without_rows_names_no_limit() -> None:
+    body = json.dumps({"Meta Data": {"1. Information": "Forex Daily Prices"}, "Time Series FX (1min)": {}})
+    assert history("alphavantage", EUR_USD, "1m", reply(body)).verdict is Verdict.OUTAGE
+
+
+def test_a_server_error_is_an_outage_whatever_it_says() -> None:
+    body = json.dumps({"Information": "something went wrong today"})
+    assert latest("alphavantage", [EUR_USD], reply(body, 503)).verdict is Verdict.OUTAGE
 
 
 def test_sample_numbers_are_never_data() -> None:

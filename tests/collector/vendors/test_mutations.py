@@ -11,15 +11,20 @@ import numpy as np
 
 from collector.vendors import VENDORS
 from collector.vendors.base import HistoryReading, Reading, Reply, Verdict
+from collector.vendors.frames import as_bytes
+from collector.vendors.stream import FrameReading
 from common.messages import Number, RawBar, Timeframe
 from tests.collector.vendors.made import NOW_MS, SAMPLES, Sample
-from tests.collector.vendors.mutate import mutated
+from tests.collector.vendors.mutate import mutated, mutated_frame
+from tests.collector.vendors.streaming import FRAMES, Frame, conversation
 from tests.collector.vendors.support import CREDENTIALS, KEY, TOKEN, history, reply
+from tests.collector.vendors.test_recorded_frames import CASES as OF_FRAMES
 from tests.collector.vendors.test_recorded_history import CASES as OF_HISTORY
 from tests.collector.vendors.test_recorded_latest import CASES as OF_LATEST
 
 MUTATIONS_OF_MADE = 10_500
 MUTATIONS_OF_RECORDED = 4_000
+MUTATIONS_OF_FRAMES, MUTATIONS_OF_RECORDED_FRAMES = 4_000, 1_000
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
@@ -29,7 +34,7 @@ def test_damage_to_hand_made_replies_ends_in_a_verdict() -> None:
         sample = SAMPLES[i % len(SAMPLES)]
         verdicts[_checked(sample, mutated(reply(sample.body, sample.status, NOW_MS), source))] += 1
     assert verdicts.total() == MUTATIONS_OF_MADE
-    assert verdicts.keys() == set(Verdict)  # the damage reaches every outcome
+    assert verdicts.keys() == set(Verdict) - {Verdict.UNCHANGED}  # the damage reaches every outcome
 
 
 def test_damage_to_recorded_replies_ends_in_a_verdict(shared: Path) -> None:
@@ -45,6 +50,45 @@ def test_random_bytes_end_in_a_verdict_and_are_no_token() -> None:
         answer = reply(source.randbytes(source.randrange(200)), source.choice((200, 404, 500)))
         assert _checked(SAMPLES[i % len(SAMPLES)], answer) is Verdict.OUTAGE
         assert VENDORS["yahoo"].read_token(reply(source.randbytes(40))) is None
+
+
+def test_damage_to_frames_ends_in_a_verdict() -> None:
+    source, verdicts, quotes = Random(20_300_318), Counter[Verdict](), 0
+    for i in range(MUTATIONS_OF_FRAMES):
+        frame = FRAMES[i % len(FRAMES)]
+        reading = _checked_frame(frame, mutated_frame(frame.text, source))
+        verdicts[reading.verdict] += 1
+        quotes += len(reading.quotes)
+    assert verdicts.total() == MUTATIONS_OF_FRAMES
+    assert verdicts.keys() >= {Verdict.OK, Verdict.OUTAGE, Verdict.BAD_KEY, Verdict.RATE_LIMITED, Verdict.NOT_ENTITLED}
+    assert quotes > MUTATIONS_OF_FRAMES / 10
+
+
+def test_damage_to_recorded_frames_ends_in_a_verdict(shared: Path) -> None:
+    source = Random(7)
+    frames = [
+        Frame(file.partition("/")[0], case.asks, (shared / "providers" / file).read_text())
+        for file, case in OF_FRAMES.items()
+    ]
+    for i in range(MUTATIONS_OF_RECORDED_FRAMES):
+        frame = frames[i % len(frames)]
+        assert _checked_frame(frame, mutated_frame(frame.text, source)).verdict in Verdict
+
+
+def _checked_frame(frame: Frame, text: str | bytes) -> FrameReading:
+    """Read the frame in a conversation of its own, and check all that has to hold for any reading."""
+    talk = conversation(frame.vendor, frame.asks)
+    reading, ours = talk.read(text, NOW_MS), {ask.symbol for ask in frame.asks}
+    assert {q.symbol for q in reading.quotes} | {b.symbol for b in reading.bars} <= ours
+    assert set(reading.subscribed) | set(reading.refused) <= ours
+    assert all(q.market_ms is not None for q in reading.quotes)
+    assert not any(secret in reading.detail for secret in (KEY, TOKEN))
+    assert reading.verdict is Verdict.OK or (reading.detail and not reading.send)
+    assert reading.retry_after_s is None or 0 <= reading.retry_after_s <= 86_401
+    prices = [n for q in reading.quotes for n in (q.last, q.bid, q.ask) if n is not None]
+    assert frame.vendor == "yahoo" or {n for n in prices if isinstance(n, float)} <= _numbers_in(as_bytes(text))
+    msgspec.json.encode([reading.quotes, [bar.bar for bar in reading.bars]])
+    return reading
 
 
 def _recorded(shared: Path) -> list[tuple[Sample, bytes]]:

@@ -68,6 +68,7 @@ def test_a_row_with_an_error_is_refused_even_beside_a_value() -> None:
     [
         (429, '{"status":"ERROR","error":"You\'ve exceeded the maximum requests per minute, please wait or upgrade"}',
          Verdict.RATE_LIMITED, 56.0),
+        (200, '{"status":"ERROR","error":"Too many requests: upgrade your plan"}', Verdict.RATE_LIMITED, 56.0),
         (429, "", Verdict.RATE_LIMITED, 56.0),
         (401, '{"status":"ERROR","error":"Unknown API Key"}', Verdict.BAD_KEY, None),
         (401, "", Verdict.BAD_KEY, None),
@@ -86,8 +87,11 @@ def test_an_error_is_told_by_its_body_first(status: int, body: str, verdict: Ver
     assert history("polygon", C_EURUSD, "1m", reply(body, status, NOW_MS)).verdict is verdict
 
 
-def test_a_plan_without_that_time_frame_has_no_data_there_and_stays_entitled() -> None:
-    body = '{"status":"NOT_AUTHORIZED","message":"Your plan doesn\'t include this data timeframe. Please upgrade"}'
+@pytest.mark.parametrize(
+    "words", ["Your plan doesn't include this data timeframe", "Attempted to request today's data before end of day"]
+)
+def test_a_plan_without_that_time_frame_has_no_data_there_and_stays_entitled(words: str) -> None:
+    body = json.dumps({"status": "NOT_AUTHORIZED", "message": f"{words}. Please upgrade your plan"})
     assert history("polygon", C_EURUSD, "1m", reply(body, 403, NOW_MS)).verdict is Verdict.NO_DATA
 
 

@@ -1,4 +1,4 @@
-"""Every recorded reply that has to do with history, and the count that none is left out."""
+"""Every recorded reply that has to do with history."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,6 @@ import pytest
 from collector.vendors.base import Ask, Verdict
 from common.messages import RawBar, Timeframe
 from tests.collector.vendors.support import ask, history, reply
-from tests.collector.vendors.test_recorded_latest import CASES as LATEST
 from tests.collector.vendors.test_recorded_latest import headers_of, recorded
 
 LATE_MS = 1_800_000_000_000
@@ -116,8 +115,6 @@ CASES = {
 }  # fmt: skip
 OF_THE_TOKEN = {"yahoo/getcrumb_ok_20250216.txt", "yahoo/consent_redirect_307_20250217.headers.txt"}
 """Tested with the latest prices."""
-OUT_OF_SCOPE = "ws"
-"""Channel of the recordings of WebSocket frames: the adapters poll."""
 
 
 @pytest.mark.parametrize("file", CASES)
@@ -149,11 +146,6 @@ def test_aggregates_are_taken_as_they_stand_oldest_first(file: str, shared: Path
     rows = sorted(json.loads(body)["results"], key=lambda row: int(row["t"]))
     reading = history("polygon", case.what, case.timeframe, reply(body, received_ms=case.at_ms))
     assert prices(reading.bars) == [(row["t"], row["o"], row["h"], row["l"], row["c"]) for row in rows]
-
-
-def test_no_recording_is_left_out(shared: Path) -> None:
-    polled = {file for file, row in recorded(shared).items() if row["channel"] != OUT_OF_SCOPE}
-    assert polled == LATEST.keys() | CASES.keys() | OF_THE_TOKEN
 
 
 def prices(bars: Sequence[RawBar]) -> list[tuple[object, ...]]:

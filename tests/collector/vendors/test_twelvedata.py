@@ -81,6 +81,28 @@ def test_an_error_is_told_by_code_and_text_whatever_the_status(
     assert (reading.verdict, reading.retry_after_s, reading.quotes) == (verdict, wait_s, ())
 
 
+@pytest.mark.parametrize(
+    ("body", "verdict", "wait_s"),
+    [
+        ({"status": "error", "message": "Your apikey is not valid"}, Verdict.BAD_KEY, None),
+        ({"code": "401", "message": "who are you?"}, Verdict.BAD_KEY, None),
+        (
+            {"code": 200, "status": "error", "message": "daily limit of 800 credits exceeded"},
+            Verdict.RATE_LIMITED,
+            50_396.0,
+        ),
+        ({"status": "error", "messages": ["Too many requests"]}, Verdict.RATE_LIMITED, 56.0),
+        ({"status": "error", "message": "Upgrade to see this"}, Verdict.NOT_ENTITLED, None),
+        ({"status": "error", "message": "oops"}, Verdict.OUTAGE, None),
+    ],
+)
+def test_an_error_without_a_known_code_is_told_by_its_words(
+    body: dict[str, object], verdict: Verdict, wait_s: float | None
+) -> None:
+    reading = latest("twelvedata", [EUR_USD], reply(json.dumps(body), 200, NOW_MS))
+    assert (reading.verdict, reading.retry_after_s, reading.quotes) == (verdict, wait_s, ())
+
+
 @pytest.mark.parametrize("name", ["api-credits-left", "Api-Credits-Left"])
 def test_what_is_left_of_the_minute_is_read_from_the_header(name: str) -> None:
     assert latest("twelvedata", [EUR_USD], reply("{}", headers={name: "5"})).credits_left == 5

@@ -9,10 +9,10 @@ from urllib.parse import quote
 import pytest
 
 import collector.vendors
-from collector.vendors import VENDORS
+from collector.vendors import STREAMS, VENDORS
 from collector.vendors.answers import redacted
 from collector.vendors.base import Ask, Credentials, Request, Verdict
-from common.symbols import load_symbols
+from common.symbols import TERMINAL, load_symbols
 from tests.collector.vendors.made import SAMPLES, Sample
 from tests.collector.vendors.support import CREDENTIALS, KEY, TOKEN, ask, history, latest, reply
 
@@ -23,8 +23,9 @@ TEXT_KEYS = ("Information", "Note", "Error Message", "error", "message", "status
 def test_the_symbol_table_names_vendors_that_exist() -> None:
     table = load_symbols(("NAS100", "XAUUSD", "EURUSD", "GBPUSD", "US30", "US500"))
     listed = {listing.vendor for symbol in table.symbols.values() for listing in symbol.sources}
-    assert listed == VENDORS.keys()
-    assert all(VENDORS[name].name == name for name in VENDORS)
+    assert listed - {TERMINAL} == VENDORS.keys()
+    assert STREAMS.keys() <= VENDORS.keys()
+    assert all(table[name].name == name for table in (VENDORS, STREAMS) for name in table)
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
@@ -103,6 +104,6 @@ def test_adapters_do_no_io_and_read_no_clock() -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
     }
-    allowed = {"collections", "collector", "common", "dataclasses", "datetime", "email", "enum", "json", "math", "re",
-               "struct", "typing", "urllib"}  # fmt: skip
+    allowed = {"base64", "binascii", "collections", "collector", "common", "dataclasses", "datetime", "email", "enum",
+               "json", "math", "re", "struct", "typing", "urllib"}  # fmt: skip
     assert imported <= allowed

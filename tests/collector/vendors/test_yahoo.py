@@ -62,7 +62,12 @@ def test_a_dead_row_is_no_quote(change: dict[str, object], verdict: Verdict) -> 
         ("Too Many Requests\r\n", 429, Verdict.RATE_LIMITED, 900.0),
         ("Edge: Too Many Requests", 200, Verdict.RATE_LIMITED, 900.0),
         ("<html>Too Many Requests</html>", 429, Verdict.RATE_LIMITED, 900.0),
+        ("Unable to process request at this time -- error 999", 999, Verdict.RATE_LIMITED, 900.0),
+        ('{"finance":{"result":null,"error":{"code":"x","description":"Rate limit reached"}}}', 200,
+         Verdict.RATE_LIMITED, 900.0),
         ("<!DOCTYPE html><title>Yahoo</title>", 200, Verdict.OUTAGE, None),
+        ('<html><form action="/consent?gcrumb=x">Before you continue</form></html>', 200, Verdict.OUTAGE, None),
+        ("", 307, Verdict.OUTAGE, None),
         ("<html>sign in</html>", 401, Verdict.BAD_SESSION, None),
         ('{"finance":{"result":null,"error":{"code":"Unauthorized","description":"Invalid Cookie"}}}', 200,
          Verdict.BAD_SESSION, None),
@@ -97,7 +102,18 @@ def test_a_crumb_is_a_short_word_of_plain_text(body: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["", "Too Many Requests", "<html></html>", '{"error":1}', "Unauthorized", "x" * 21, "abc", "aB3./xYz\u00e9Qk"],
+    [
+        "",
+        "Too Many Requests",
+        "<html></html>",
+        "<consent/>",
+        "consent?gcrumb=abc&done=https",
+        '{"error":1}',
+        "Unauthorized",
+        "x" * 21,
+        "abc",
+        "aB3./xYz\u00e9Qk",
+    ],
 )
 def test_words_and_pages_are_no_crumb(body: str) -> None:
     assert YAHOO.read_token(reply(body)) is None

@@ -1,0 +1,1 @@
+"""Copies of everything that an installation has stored, and the way back: `python -m deploy.backup make|restore`."""

@@ -1,0 +1,92 @@
+"""Put a backup in the place of what is stored, with the stages stopped for that moment, and keep what was there."""
+
+import shutil
+import sqlite3
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from common.clock import wall_ms
+from common.errors import Fatal
+from deploy import supervise
+from deploy.backup import archive, keyspace
+from deploy.backup.archive import DATABASE, JOURNAL, KEYS
+from deploy.backup.make import Say
+from deploy.backup.place import Place
+from deploy.layout import STAGES
+
+
+def restore(place: Place, file: Path, say: Say) -> None:
+    """Restore a backup. Fatal, with nothing touched, if it is damaged or of the other kind of installation.
+
+    What was there stays beside it, as *.before-<time>. The api's journal is only restored where there is none: what it
+    holds was promised to a client.
+    """
+    place.database.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.database.parent, prefix="restoring-") as unpacked:
+        folder = Path(unpacked)
+        manifest = archive.read(file, folder)
+        if manifest.mode != place.folders.mode:
+            raise Fatal(f"{file}: expected a backup of {place.folders.mode}, found one of {manifest.mode}")
+        kept = keyspace.decode((folder / KEYS).read_bytes())
+        client = keyspace.connect(place.redis)
+        keyspace.prove(client, kept)
+        client.close()
+        stopped = _stop_stages(place, say)
+        try:
+            _replace(place, folder, kept, say)
+        finally:
+            _start_stages(place, stopped, say)
+    made = datetime.fromtimestamp(manifest.made_wall_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    say(f"restored what was stored at {made}")
+
+
+def _replace(place: Place, folder: Path, kept: keyspace.Keyspace, say: Say) -> None:
+    mark = datetime.fromtimestamp(wall_ms() / 1000, UTC).strftime("before-%Y%m%dT%H%M%SZ")
+    client = keyspace.connect(place.redis)
+    aside = place.folders.data / f"redis.{mark}.msgpack"
+    aside.write_bytes(keyspace.encode(keyspace.take(client)))
+    aside.chmod(0o600)
+    if place.database.exists():
+        _close_log(place.database)
+        old = place.database.with_name(f"{place.database.name}.{mark}")
+        place.database.rename(old)
+        say(f"what was there: {old} and {aside}")
+    for suffix in ("-wal", "-shm"):
+        place.database.with_name(place.database.name + suffix).unlink(missing_ok=True)
+    (folder / DATABASE).rename(place.database)
+    if (folder / JOURNAL).exists() and not place.journal.exists():
+        shutil.move(folder / JOURNAL, place.journal)
+    keyspace.put(client, kept)
+    client.close()
+
+
+def _close_log(database: Path) -> None:
+    """Bring the write-ahead log into the file that is put aside: it would be of no use to the new one."""
+    try:
+        connection = sqlite3.connect(database)
+        try:
+            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError:
+        return  # damaged: perhaps the reason for this; it stays as it is
+    if busy:
+        raise Fatal(f"{database}: somebody else has it open: stop that first")
+
+
+def _stop_stages(place: Place, say: Say) -> list[str]:
+    """Stop the stages that run, and return their names. Redis goes on."""
+    try:
+        names = [p.name for p in supervise.processes(place.folders) if p.group in STAGES and p.pid]
+    except supervise.SupervisorAway:
+        return []
+    say(f"stopping {', '.join(names)}")
+    supervise.stop_stages(place.folders, set(STAGES))
+    return names
+
+
+def _start_stages(place: Place, stopped: list[str], say: Say) -> None:
+    if stopped:
+        say(f"starting {', '.join(stopped)}")
+        supervise.start_stages(place.folders, stopped)
