@@ -37,6 +37,9 @@ SOURCE ?=
 STATE ?=
 TESTS ?= tests
 CHAOS_OPTIONS ?= -n 0
+# Of a soak: simulated seconds, and where the figures go, as in: make soak CYCLES=20000 PAGE=1
+CYCLES ?=
+PAGE ?=
 PYTEST_OPTIONS ?= -n 2 --cov --cov-report=term
 
 DEMO_OPTIONS = $(if $(DATA),--data "$(DATA)") $(if $(SPEED),--speed $(SPEED)) $(if $(LIMITS),--limits $(LIMITS)) \
@@ -103,6 +106,9 @@ chaos: $(DEV) ## provoke every fault of docs/faults.md, and print what was promi
 chaos-page: $(DEV) ## the same, and write what was measured into docs/faults.md
 	@$(PY) -m pytest -m chaos -p tests.chaos.report --fault-page --no-cov $(CHAOS_OPTIONS) $(TESTS)
 
+soak: $(DEV) ## play a simulated day at high speed with faults, and show what grows (CYCLES=20000 PAGE=1; half an hour)
+	@$(PY) -m tests.chaos.soak $(if $(CYCLES),--cycles $(CYCLES)) $(if $(PAGE),--page)
+
 lint: $(DEV) ## check style, format, types and import rules
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -142,4 +148,4 @@ $(DEV): requirements-dev.lock $(RUNTIME)
 	@$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo run start start-demo stop status logs ctl redis breaker backup restore replay partitions retire test test-long chaos chaos-page lint format bench lock clean
+.PHONY: help demo run start start-demo stop status logs ctl redis breaker backup restore replay partitions retire test test-long chaos chaos-page soak lint format bench lock clean

@@ -14,11 +14,11 @@ SELECT symbol, source_class, timeframe, from_ms, to_ms, bars, state, partial, at
 FROM gaps WHERE {_SPAN} AND (from_ms, symbol, source_class, timeframe) > (?, ?, ?, ?)
 """  # noqa: S608 our own names
 _IN_ORDER = " ORDER BY from_ms, symbol, source_class, timeframe LIMIT ?"
-_LANES = """
-SELECT c.symbol, c.source_class, c.timeframe, c.begun_ms, c.checked_ms, g.state, ifnull(sum(g.bars), 0),
-       min(g.from_ms), min(g.next_attempt_ms), min(g.found_ms)
-FROM gap_checks c LEFT JOIN gaps g USING (symbol, source_class, timeframe)
-GROUP BY c.symbol, c.source_class, c.timeframe, g.state
+_LANES = "SELECT symbol, source_class, timeframe, begun_ms, checked_ms FROM gap_checks"
+_TOTALS = "SELECT state, sum(bars) FROM gaps WHERE symbol = ? AND source_class = ? AND timeframe = ? GROUP BY state"
+_MISSING = """
+SELECT symbol, source_class, timeframe, min(from_ms), min(next_attempt_ms), min(found_ms) FROM gaps
+WHERE state = 'missing' GROUP BY symbol, source_class, timeframe
 """
 _PRESENT = """
 SELECT open_ms FROM bars WHERE symbol = ? AND source_class = ? AND timeframe = ? AND open_ms >= ? AND open_ms < ?
@@ -100,16 +100,14 @@ def read_gaps(connection: sqlite3.Connection, query: GapQuery, after: Place, cou
 
 def read_lanes(connection: sqlite3.Connection) -> list[LaneRecord]:
     """Return how it stands with every lane that was ever minded."""
-    lanes: dict[tuple[str, str, str], LaneRecord] = {}
-    for *lane, begun_ms, checked_ms, state, bars, oldest_ms, next_ms, found_ms in connection.execute(_LANES):
-        name = (lane[0], lane[1], lane[2])
-        record = lanes.get(name) or LaneRecord(*name, begun_ms, checked_ms, dict.fromkeys(STATES, 0), None, None, None)
-        if state is not None:
-            record.bars[state] = bars
-        if state == "missing":
-            record = record._replace(oldest_missing_ms=oldest_ms, missing_since_ms=found_ms, next_attempt_ms=next_ms)
-        lanes[name] = record
-    return list(lanes.values())
+    missing = {(row[0], row[1], row[2]): row[3:] for row in connection.execute(_MISSING)}
+    lanes: list[LaneRecord] = []
+    for symbol, source_class, timeframe, begun_ms, checked_ms in connection.execute(_LANES).fetchall():
+        name = (symbol, source_class, timeframe)
+        bars = {**dict.fromkeys(STATES, 0), **dict(connection.execute(_TOTALS, name))}
+        oldest_ms, next_ms, found_ms = missing.get(name, (None, None, None))
+        lanes.append(LaneRecord(*name, begun_ms, checked_ms, bars, oldest_ms, found_ms, next_ms))
+    return lanes
 
 
 def read_present(

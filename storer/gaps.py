@@ -198,13 +198,16 @@ def together(gaps: Sequence[Gap], bar_ms: int) -> list[list[Gap]]:
     return groups
 
 
-def repair_request(watched: Watched, gaps: Sequence[Gap], now_ms: int) -> BackfillRequest | None:
-    """Return one request for all these gaps, with the neighbours that tell a silent bar from an untold one."""
+def repair_request(watched: Watched, gaps: Sequence[Gap], now_ms: int, closed_ms: int) -> BackfillRequest | None:
+    """Return one request for all these gaps, with the neighbours that tell a silent bar from an untold one.
+
+    closed_ms: nothing that opens then or later: the engine takes no history of bars that are still open.
+    """
     from_ms, to_ms = gaps[0].from_ms, gaps[-1].to_ms
     before = list(watched.expected(from_ms - NEIGHBOURS_MS, from_ms))
     after_ms = next(iter(watched.expected(to_ms, to_ms + NEIGHBOURS_MS)), to_ms) + watched.lane.bar_ms
     from_ms = max(before[-1] if before else from_ms, oldest_reachable(watched.lane, now_ms))
-    return backfill(f"{REPAIR}{gaps[0].attempts + 1}", watched.lane, from_ms, min(after_ms, now_ms))
+    return backfill(f"{REPAIR}{gaps[0].attempts + 1}", watched.lane, from_ms, min(after_ms, closed_ms))
 
 
 def asked_span(request_id: str) -> tuple[int, int]:

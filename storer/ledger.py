@@ -58,7 +58,7 @@ class Ledger:
     def look(self, watched: Watched, now_ms: int) -> None:
         """Note the bars that should have come since the last look and did not. The first look only marks the place."""
         lane = watched.lane
-        closed_ms = (now_ms - watched.delay_ms - self._lateness_ms) // lane.bar_ms * lane.bar_ms
+        closed_ms = self._closed_ms(watched, now_ms)
         check = self._rows.check(lane)
         if check is None:
             self._rows.set_check(lane, Check(closed_ms, closed_ms))
@@ -69,6 +69,11 @@ class Ledger:
         self._note(watched, [slot for slot, _ in slots], now_ms)
         waiting_ms = min((slot.open_ms for slot, on_its_way in slots if on_its_way), default=closed_ms)
         self._rows.set_check(lane, check._replace(checked_ms=max(check.checked_ms, waiting_ms)))
+
+    def _closed_ms(self, watched: Watched, now_ms: int) -> int:
+        """Return the time before which all bars that open are closed."""
+        bar_ms = watched.lane.bar_ms
+        return (now_ms - watched.delay_ms - self._lateness_ms) // bar_ms * bar_ms
 
     def returned(self, watched: Watched, now_ms: int) -> None:
         """Have what went missing up to the last look asked for at once: the class's quotes come again."""
@@ -137,7 +142,8 @@ class Ledger:
         for gap in (gap for group in groups for gap in group):
             self._rows.keep(lane, tried(gap, now_ms))
         self._rows.set_check(lane, check._replace(asked_ms=now_ms))
-        requests = [repair_request(watched, group, now_ms) for group in groups]
+        closed_ms = self._closed_ms(watched, now_ms)
+        requests = [repair_request(watched, group, now_ms, closed_ms) for group in groups]
         return [request for request in requests if request is not None]
 
     def _put_off(self, watched: Watched, gap: Gap, now_ms: int) -> bool:

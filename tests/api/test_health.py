@@ -79,7 +79,8 @@ async def test_a_working_pipeline_is_healthy_and_ready(world: World, api: Api) -
     found = await health(api[0])
     assert found["status"] == "healthy"
     assert {name: part["status"] for name, part in found["components"].items()} == {
-        "redis": "healthy", "database": "healthy", "gaps": "healthy", "mt5": "not_configured", "data_pipeline": "healthy",
+        "redis": "healthy", "database": "healthy", "gaps": "healthy", "mt5": "not_configured",
+        "data_pipeline": "healthy",
         "collector": "healthy", "validator": "healthy", "storer": "healthy", "features": "healthy", "api": "healthy",
     }  # fmt: skip
     assert found["performance"] == {

@@ -11,6 +11,7 @@ from api.journal import Journal, Report
 from common import keys
 from common.messages import ClientEvent, Execution, decode
 from tests.api.world import NOON_MS, World, serving, settings_for
+from tests.chaos.matrix import fault
 from tests.conftest import start_valkey
 
 Api = tuple[httpx.AsyncClient, Context]
@@ -154,6 +155,13 @@ async def test_a_body_in_the_ansi_code_page_is_taken(api: Api) -> None:
     assert reply.status_code == 200
 
 
+@pytest.mark.short
+@fault(
+    "F15",
+    row="bodies that are no JSON, cut off, nested ten thousand deep, too large, with values that can't be",
+    promise="a 4xx that says what was expected, never a 5xx",
+    teeth="api/body.py: LARGEST_BODY = 64 * 1024 * 1024",
+)
 @pytest.mark.parametrize(
     ("body", "status"),
     [

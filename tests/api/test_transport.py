@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.api.test_posts import FILL
+from tests.chaos.matrix import fault
 from tests.conftest import RedisServer
 from tests.support import free_port, wait_until
 
@@ -145,6 +146,13 @@ def test_a_post_without_its_body_is_given_up_in_time(server: Server) -> None:
     assert (reply.status, time.monotonic() - started < 5) == (408, True)
 
 
+@pytest.mark.short
+@fault(
+    "F15",
+    row="a URL of a megabyte, 20,000 headers, bytes that are no request, bad values",
+    promise="a 4xx that says what was expected, never a 5xx",
+    teeth="api/guard.py: LONGEST_URL = 2_000_000",
+)
 @pytest.mark.parametrize(
     ("request_bytes", "status"),
     [
@@ -167,20 +175,36 @@ def test_what_is_no_request_of_ours_is_a_4xx(server: Server, request_bytes: byte
     assert set(json.loads(reply.body)["error"]) == {"code", "message", "expected", "found"}
 
 
-def test_five_hundred_dripping_clients_slow_nobody_else_down(server: Server) -> None:
+def memory_mb(server: Server) -> float:
+    """Return the server's resident memory."""
+    pages = int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.mark.short
+@fault(
+    "F15",
+    row="500 connections that send their request byte by byte, and never end it",
+    promise="others are served in time (median below 0.1 s); the slow ones are given up; memory bounded (20 MB more)",
+    teeth="api/protocol.py: HEAD_WITHIN_S = 3000.0",
+)
+def test_five_hundred_dripping_clients_slow_nobody_else_down(server: Server, measured: Callable[..., None]) -> None:
+    before_mb, latencies = memory_mb(server), []
     with ExitStack() as stack:
         slow = [stack.enter_context(server.connect()) for _ in range(500)]
         for connection in slow:
             connection.sendall(b"GET /api/sig")
-        latencies = []
         for round_ in range(20):
             slow[round_].sendall(b"n")
             started = time.monotonic()
             assert server.exchange(b"GET /api/signals HTTP/1.1\r\nhost: x\r\n\r\n").status == 200
             latencies.append(time.monotonic() - started)
-        assert sorted(latencies)[10] < 0.1
+        grown_mb = memory_mb(server) - before_mb
         slow[499].settimeout(10)
         assert slow[499].recv(100) == b""  # given up after its time for a head
+    measured(median_ms=sorted(latencies)[10] * 1000, slowest_ms=max(latencies) * 1000, more_memory_mb=grown_mb)
+    assert sorted(latencies)[10] < 0.1
+    assert grown_mb < 20
 
 
 def test_more_connections_than_the_limit_push_out_the_oldest_idle_one(server: Server) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from tests.chaos.forked import ForkedPipeline
+from tests.pipeline.harness import Pipeline
 from tests.pipeline.test_replay import SYMBOLS, check_all, made_hours, wait_until_done
 from tests.support import wait_until
 
@@ -30,13 +31,13 @@ def struck(folder: Path, **settings: str) -> Iterator[ForkedPipeline]:
         check_all(pipeline, data)
 
 
-def component(pipeline: ForkedPipeline, name: str) -> tuple[str, str]:
+def component(pipeline: Pipeline, name: str) -> tuple[str, str]:
     """Return status and message of a part of the pipeline, as /health says them."""
     components = cast(dict[str, dict[str, str]], pipeline.get("/health")["components"])
     return components[name]["status"], components[name]["message"]
 
 
-def seconds_to_next_cycle(pipeline: ForkedPipeline, deadline_s: float = 30) -> float:
+def seconds_to_next_cycle(pipeline: Pipeline, deadline_s: float = 30) -> float:
     """Wait until two more cycles are committed; return how long it took."""
     began_s, cycle = time.monotonic(), pipeline.cycle()
     wait_until(lambda: pipeline.cycle() >= cycle + 2, deadline_s, "cycles to go on")

@@ -111,7 +111,7 @@ def prove(replay: Replay, kills: int, commit_kills: int, measured: Callable[...,
     "F08",
     row="every stage killed -9, 200 times at random and 24 times inside a commit, in a replay of 100,000 real quotes",
     promise="each quote once in SQLite; bars, indicators and signals bit-equal to an undisturbed run; nothing pending",
-    teeth="common/partition_loop.py: in _commit, acknowledge by self._link.exchange(...) before the transaction",
+    teeth="common/partition_loop.py: in _commit, acknowledge by an exchange of its own before the transaction",
 )
 def test_kills_change_nothing_of_a_replay_of_real_quotes(
     shared: Path, tmp_path: Path, measured: Callable[..., None]
@@ -126,7 +126,7 @@ def test_kills_change_nothing_of_a_replay_of_real_quotes(
     "F08",
     row="the same in a replay of made quotes of 12 symbols, with 36 kills and 12 inside a commit",
     promise="the same",
-    teeth="common/fence.py: in commit, leave WATCH away: an EXEC that comes late is executed",
+    teeth="common/fence.py: in read, PING in place of WATCH: an EXEC that comes late is executed",
 )
 def test_kills_change_nothing_of_a_replay_of_made_quotes(tmp_path: Path, measured: Callable[..., None]) -> None:
     (tmp_path / "data").mkdir()

@@ -1,26 +1,43 @@
 """The bar caches deleted while the engine is down, as after a restored backup: filled again from SQLite."""
 
+import random
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from common import keys
-from common.features import FeatureSet, decode_features
+from common.bars import INCOMPLETE, pack, unpack
+from common.features import decode_features
+from common.history import History
+from common.indicators import PLAN, SessionClock
+from common.sessions import after_open_time, next_open_ms
+from features.lane import Lane, LaneSetup
 from tests.chaos.forked import ForkedPipeline
 from tests.chaos.matrix import fault
-from tests.pipeline import bars_data
 from tests.pipeline.test_replay import DAY_START_MS, wait_until_done
 from tests.support import wait_until
 
 SYMBOL = "EURUSD"
-HISTORY_HOURS, LIVE_HOURS = 20, 1
+HISTORY_HOURS, LIVE_HOURS = 20, 2
 CACHE = keys.bar_cache(0, SYMBOL, "1m")
-LENGTH = 1_100  # MAX_BARS_CACHE and ANCHOR_BARS below
+MAX_BARS, LENGTH = 1_000, 1_100  # MAX_BARS_CACHE, and with ANCHOR_BARS below
 START = "2022-01-19T19:00:00Z"  # HISTORY_HOURS after the first bar
-STRUCK_AT = 80
+
+
+def make_bars(target: Path) -> None:
+    """Write a seeded walk of 1-minute bars without a hole: the gap ledger has nothing to ask for."""
+    rng, steps = random.Random(5), 113_000
+    with target.open("w") as out:
+        out.write("timestamp,open,high,low,close,volume\n")
+        for number in range((HISTORY_HOURS + LIVE_HOURS) * 60):
+            walk = [steps := steps + rng.randint(-9, 9) for _ in range(4)]
+            prices = (walk[0], max(walk), min(walk), walk[3])
+            texts = ",".join(f"{price / 100_000:.5f}" for price in prices)
+            out.write(f"{DAY_START_MS // 1000 + number * 60},{texts},\n")
 
 
 def begun(folder: Path, data: Path) -> ForkedPipeline:
@@ -34,14 +51,29 @@ def begun(folder: Path, data: Path) -> ForkedPipeline:
     return pipeline
 
 
-def values(pipeline: ForkedPipeline) -> FeatureSet:
+def current(pipeline: ForkedPipeline) -> dict[str, float]:
+    """Return the indicators after the last closed bar."""
     raw = pipeline.client().get(keys.feature_values(0, SYMBOL, "1m"))
     assert isinstance(raw, bytes)
-    return decode_features(raw)
+    return decode_features(raw).values
 
 
 def cached(pipeline: ForkedPipeline) -> list[bytes]:
+    """Return the bar cache."""
     return cast(list[bytes], pipeline.client().lrange(CACHE, 0, -1))
+
+
+def is_whole(records: list[bytes]) -> bool:
+    """Tell whether a cache is full, and the gap ledger has had the bar replaced in which collecting began."""
+    return len(records) == LENGTH and not (unpack(b"".join(records))["flags"] & INCOMPLETE).any()
+
+
+def over(records: list[bytes]) -> dict[str, float]:
+    """Return the indicators over these bars."""
+    session = SessionClock(partial(next_open_ms, "fx"), partial(after_open_time, "fx"))
+    lane = Lane(LaneSetup(SYMBOL, "1m", 60_000, MAX_BARS, LENGTH - MAX_BARS, PLAN), session)
+    lane.load(records)
+    return lane.named_values()
 
 
 def history_calls(pipeline: ForkedPipeline) -> int:
@@ -60,22 +92,22 @@ def test_caches_that_are_gone_are_filled_from_sqlite_without_a_vendor(
     tmp_path: Path, measured: Callable[..., None]
 ) -> None:
     (data := tmp_path / "bars").mkdir()
-    bars_data.make(data / f"{SYMBOL}_M1.csv", 5, DAY_START_MS, (HISTORY_HOURS + LIVE_HOURS) * 60, 1.13, 0.00001, False)
-    with begun(tmp_path / "undisturbed", data) as pipeline:
-        wait_until_done(pipeline, 120)
-        expected, expected_cache = values(pipeline), cached(pipeline)
-    with begun(tmp_path / "disturbed", data) as pipeline:
-        wait_until(lambda: pipeline.cycle() >= STRUCK_AT and len(cached(pipeline)) == LENGTH, 90, "a full cache")
+    make_bars(data / f"{SYMBOL}_M1.csv")
+    with begun(tmp_path / "run", data) as pipeline:
+        wait_until(lambda: is_whole(cached(pipeline)), 120, "a full cache")
         pipeline.kill("features")
-        asked, began_s = history_calls(pipeline), time.monotonic()
+        held, asked, began_s = cached(pipeline), history_calls(pipeline), time.monotonic()
         assert pipeline.client().delete(CACHE) == 1
         pipeline.start("features")
         wait_until(lambda: len(cached(pipeline)) == LENGTH, 60, "the cache to be filled")
         filled_s = time.monotonic() - began_s
         wait_until_done(pipeline, 120)
 
-        assert cached(pipeline) == expected_cache
-        assert values(pipeline).values == expected.values
+        newer = History(pipeline.database).bars(SYMBOL, "fx_spot", "1m", 2**62, LENGTH)
+        closed_since = [pack(bar) for bar in newer if bar.open_ms > int(unpack(held[-1])["open_ms"][0])]
+        assert closed_since
+        assert cached(pipeline) == [*held, *closed_since][-LENGTH:]
+        assert current(pipeline) == over([*held, *closed_since][-LENGTH:])
         assert history_calls(pipeline) == asked
         assert "features.cache_gone" in pipeline.log("features")
     measured(bars=LENGTH, filled_s=round(filled_s, 1), vendor_calls=0)

@@ -43,7 +43,7 @@ def test_one_poison_entry(tmp_path: Path, measured: Measured, stream: Stream, re
     "F09",
     row="nothing but poison",
     promise="the stage stops, says that the code is wrong and not the data, and leaves the entries pending",
-    teeth="common/partition_loop.py: POISON_LIMIT = 10**9",
+    teeth="common/partition_loop.py: in _stop_where_all_is_poison, if False",
 )
 def test_nothing_but_poison(tmp_path: Path, measured: Measured) -> None:
     with struck(tmp_path) as pipeline:

@@ -24,7 +24,7 @@ DENSE_MINUTES = (0, 1, 11, 12, 13)
 """In these each symbol quotes every second; in the others, that nobody collects, every quarter of a minute."""
 BUDGET = 300
 """Entries: some ten seconds of a thousand symbols."""
-MISSING = "SELECT count(*) FROM gaps WHERE timeframe = '1m' AND state = 'missing'"
+MISSING = f"SELECT count(*) FROM gaps WHERE timeframe = '1m' AND state = 'missing' AND from_ms >= {FIRST_MS}"
 HEALED = (
     "SELECT count(DISTINCT symbol), sum(bars) FROM gaps WHERE timeframe = '1m' AND state = 'repaired' AND NOT partial"
 )
@@ -67,7 +67,7 @@ def check_order(pipeline: ForkedPipeline, names: list[str]) -> int:
 @fault(
     "F10",
     row="the validator stopped (SIGSTOP) for ten simulated minutes at 1,000 symbols a second, STREAM_BUDGET=300",
-    promise="at the budget the collector holds back, /health says so; then all in order, and every minute in between healed",
+    promise="at the budget the collector holds back, /health says so; then all in order, each minute between healed",
     teeth="collector/runtime.py: in _look_after_streams, self._way.held_back = ()",
 )
 def test_a_consumer_away_for_ten_minutes(tmp_path: Path, measured: Callable[..., None]) -> None:
@@ -75,9 +75,10 @@ def test_a_consumer_away_for_ten_minutes(tmp_path: Path, measured: Callable[...,
     data.mkdir()
     names, table = make(data, SYMBOLS), tmp_path / "symbols.toml"
     table.write_text(symbol_table(dict.fromkeys(names, 5)))
+    # A call may take long on a busy machine, which proves nothing here.
     with ForkedPipeline(
         tmp_path, names, SYMBOLS_FILE=str(table), TIMEFRAMES="1m", MAX_BARS_CACHE="1000", BATCH_WRITE_INTERVAL="1",
-        STREAM_BUDGET=str(BUDGET),
+        STREAM_BUDGET=str(BUDGET), REQUEST_TIMEOUT="30",
     ) as pipeline:  # fmt: skip
         pipeline.start_simulator(
             "--data", str(data), "--speed", "1", "--interval", "1", "--symbols", ",".join(names), "--symbols-file",

@@ -53,7 +53,7 @@ def test_redis_killed(tmp_path: Path, measured: Measured) -> None:
     "F11",
     row="stopped and started again, twice",
     promise="stages wait and go on by themselves; nothing lost, nothing twice",
-    teeth="common/redis_link.py: take LOADING out of _NOT_NOW and BusyLoadingError out of _NOT_NOW_CLASSES",
+    teeth="collector/runtime.py: in run, do not catch RedisAway",
 )
 def test_redis_restarted(tmp_path: Path, measured: Measured) -> None:
     with struck(tmp_path) as pipeline:
@@ -66,7 +66,7 @@ def test_redis_restarted(tmp_path: Path, measured: Measured) -> None:
     "F11",
     row="out of memory (maxmemory reached, noeviction)",
     promise="stages wait, nothing is evicted, nothing lost; all goes on when there is room",
-    teeth='common/redis_link.py: take "OOM" out of _NOT_NOW and OutOfMemoryError out of _NOT_NOW_CLASSES',
+    teeth="common/redis_link.py: in _raise_not_now, if False",
 )
 def test_redis_out_of_memory(tmp_path: Path, measured: Measured) -> None:
     with struck(tmp_path) as pipeline:
@@ -82,7 +82,7 @@ def test_redis_out_of_memory(tmp_path: Path, measured: Measured) -> None:
     "F11",
     row="read-only (it became a replica)",
     promise="stages wait, nothing lost; all goes on when it is a master again",
-    teeth='common/redis_link.py: take "READONLY" out of _NOT_NOW and ReadOnlyError out of _NOT_NOW_CLASSES',
+    teeth="common/redis_link.py: in _raise_not_now, if False",
 )
 def test_redis_read_only(tmp_path: Path, measured: Measured) -> None:
     with struck(tmp_path) as pipeline:
@@ -118,7 +118,7 @@ def test_redis_slow(tmp_path: Path, measured: Measured) -> None:
     "F11",
     row="connection reset in the middle of EXEC, before and after it was executed, and an EXEC that comes late",
     promise="a new epoch, then what is pending: nothing lost, nothing twice, whatever happened",
-    teeth="common/fence.py: in commit, exchange the same commands once more on RedisAway",
+    teeth="common/fence.py: in read, PING in place of WATCH: an EXEC that comes late is executed",
 )
 def test_exec_cut_off(tmp_path: Path, measured: Measured, stage: str) -> None:
     with ExitStack() as proxies, struck(tmp_path) as pipeline:

@@ -19,7 +19,7 @@ FLAT = Soak(100, 1.0, 0, 0, 0, 0, 0, {"api, MB": [90.0] * 10, "api, fds": [20.0]
     "F18",
     row="3,000 cycles at full speed with pushed prices, faults of vendors, a kill of each stage and a client",
     promise="no cycle lost; memory, file descriptors, SQLite's log, streams and pending lists flat",
-    teeth="validator/stage.py: TBD",
+    teeth="validator/stage.py: in handle, keep every batch in a list",
 )
 def test_a_short_soak_is_flat(tmp_path: Path, measured: Callable[..., None]) -> None:
     found = soak.run(tmp_path, CYCLES, kills=1, seed=7)

@@ -2,10 +2,8 @@
 
 import json
 import random
-import shutil
 import signal
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +14,7 @@ import pytest
 from tests.chaos.forked import ForkedPipeline
 from tests.chaos.matrix import fault
 from tests.chaos.small_replay import struck
-from tests.chaos.sqlite_kills import Victim
+from tests.chaos.tracing import tampered
 from tests.pipeline import bars_data
 from tests.pipeline.test_replay import SYMBOLS, WITH_VOLUME, check_all, made_hours, stored_bars, wait_until_done
 from tests.support import wait_until
@@ -29,6 +27,11 @@ KILLS = 100
 def word_of_storer(pipeline: ForkedPipeline, word: str) -> None:
     """Wait until the storer has said this."""
     wait_until(lambda: word in pipeline.log("storer"), 60, f"the storer to say {word!r}")
+
+
+def has_tables(pipeline: ForkedPipeline) -> bool:
+    named = "SELECT name FROM sqlite_schema WHERE name = 'clocks'"
+    return pipeline.database.exists() and bool(pipeline.rows(named))
 
 
 def newest_stored(pipeline: ForkedPipeline) -> int:
@@ -65,8 +68,8 @@ def test_a_long_writer(tmp_path: Path, measured: Measured) -> None:
     with struck(tmp_path) as pipeline:
         with transaction(pipeline.database, "BEGIN IMMEDIATE"):
             word_of_storer(pipeline, "database is locked")
-            before, cycle = newest_stored(pipeline), pipeline.cycle()
-            wait_until(lambda: pipeline.cycle() >= cycle + 20, 60, "cycles while it is locked")
+            before = newest_stored(pipeline)
+            wait_until(lambda: pipeline.cycle() >= before + 20, 60, "cycles that wait to be stored")
             assert newest_stored(pipeline) == before
         measured(catch_up_s=seconds_to_catch_up(pipeline))
     measured(lost=0, doubled=0)
@@ -98,8 +101,8 @@ def test_a_full_disk(tmp_path: Path, measured: Measured) -> None:
     with small_disk(disk, "2m") as resize, struck(tmp_path, DATABASE_PATH=str(disk / "md.db")) as pipeline:
         pipeline.database = disk / "md.db"
         word_of_storer(pipeline, "the disk is full; free some space")
-        cycle = pipeline.cycle()
-        wait_until(lambda: pipeline.cycle() >= cycle + 10, 60, "cycles while the disk is full")
+        before = newest_stored(pipeline)
+        wait_until(lambda: pipeline.cycle() >= before + 20, 60, "cycles that wait to be stored")
         resize("64m")
         measured(catch_up_s=seconds_to_catch_up(pipeline))
         wait_until_done(pipeline, 120)
@@ -109,25 +112,6 @@ def test_a_full_disk(tmp_path: Path, measured: Measured) -> None:
     measured(lost=0, doubled=0)
 
 
-def start_failing(pipeline: ForkedPipeline, first: int, last: int) -> "subprocess.Popen[str]":
-    """Let these syncs of the storer fail from now on. Skips where strace is absent or may not trace."""
-    if shutil.which("strace") is None:
-        pytest.skip("a failing fsync needs strace, which is not installed here")
-    calls = "trace=fsync,fdatasync"
-    inject = f"inject=fsync,fdatasync:error=EIO:when={first}..{last}"
-    pid = str(pipeline.processes["storer"].pid)
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-o", "/dev/null", "-e", calls, "-e", inject, "-p", pid], stderr=subprocess.PIPE, text=True
-    )
-    assert tracer.stderr is not None
-    said = tracer.stderr.readline()
-    if "attached" not in said:
-        tracer.kill()
-        tracer.communicate()
-        pytest.skip(f"strace may not trace here: {said[:100]}")
-    return tracer
-
-
 @fault(
     "F12",
     row="fsync and fdatasync of the storer fail with EIO, five times",
@@ -135,34 +119,38 @@ def start_failing(pipeline: ForkedPipeline, first: int, last: int) -> "subproces
     teeth="storer/faults.py: in _NOT_NOW, leave SQLITE_IOERR away",
 )
 def test_a_failing_sync(tmp_path: Path, measured: Measured) -> None:
-    with struck(tmp_path) as pipeline:
-        tracer = start_failing(pipeline, 3, 7)
-        try:
-            word_of_storer(pipeline, "the disk fails")
-            measured(catch_up_s=seconds_to_catch_up(pipeline))
-        finally:
-            tracer.send_signal(signal.SIGTERM)
-            tracer.communicate(timeout=20)
+    fails = ("fsync,fdatasync", "error=EIO:when=3..7")
+    with struck(tmp_path) as pipeline, tampered(pipeline.processes["storer"].pid, *fails):
+        word_of_storer(pipeline, "the disk fails")
+        measured(catch_up_s=seconds_to_catch_up(pipeline))
     measured(lost=0, doubled=0)
 
 
-@pytest.mark.timeout(400)
+def kill_inside_a_transaction(pipeline: ForkedPipeline, life: int, rng: random.Random) -> None:
+    """Let one of the storer's next writes or syncs of the database be its end."""
+    storer = pipeline.processes["storer"]
+    wait_until(lambda: pipeline.log("storer").count('"stage.ready"') == life, 60, "the storer to be ready")
+    call, latest = rng.choice((("pwrite64", 12), ("pwrite64", 40), ("fdatasync", 3)))
+    with tampered(storer.pid, call, f"signal=SIGKILL:when={rng.randint(1, latest)}"):
+        wait_until(lambda: storer.poll() is not None, 60, "the storer's end")
+
+
+@pytest.mark.timeout(900)
 @fault(
     "F12",
-    row="the storer killed -9 inside a transaction, 100 times",
+    row="the storer killed -9 inside a transaction, at a write or a sync drawn by lot, 100 times",
     promise="integrity_check says ok after each kill; every quote once, bars as in the source",
-    teeth="storer/database.py: in transaction, BEGIN IMMEDIATE only in front of the second row: autocommit",
+    teeth="storer/stage.py: in handle, write the batch before this one instead: it is acknowledged already",
 )
 def test_a_hundred_kills_inside_a_transaction(tmp_path: Path, measured: Measured) -> None:
     data, rng = tmp_path / "bars", random.Random(100)
     data.mkdir()
-    made_hours(data, 10)
+    made_hours(data, 22)
     with ForkedPipeline(tmp_path, SYMBOLS, BATCH_WRITE_INTERVAL="0.05") as pipeline:
         pipeline.start_simulator("--data", str(data), "--speed", "120", "--interval", "15")
         pipeline.start()
-        victim = Victim(pipeline)
-        for _ in range(KILLS):
-            victim.kill_inside(rng.uniform(0, 0.003))
+        for life in range(1, KILLS + 1):
+            kill_inside_a_transaction(pipeline, life, rng)
             assert pipeline.rows("PRAGMA integrity_check") == [("ok",)]
             pipeline.start("storer")
         pipeline.kill("collector", signal.SIGTERM)
@@ -219,7 +207,7 @@ def test_a_database_moved_away(tmp_path: Path, measured: Measured) -> None:
     with ForkedPipeline(tmp_path, SYMBOLS, BATCH_WRITE_INTERVAL="0.2") as pipeline:
         pipeline.start_simulator("--data", str(data), "--speed", "0", "--interval", "15")
         pipeline.start()
-        wait_until(lambda: pipeline.database.exists() and newest_stored(pipeline) >= 40, 60, "the first rows")
+        wait_until(lambda: has_tables(pipeline) and newest_stored(pipeline) >= 40, 60, "the first rows")
         old = move_away(pipeline, "old.db")
         wait_until_done(pipeline, 120)
         assert "database.replaced" in pipeline.log("storer")

@@ -38,7 +38,7 @@ def test_a_stage_that_stands_still(tmp_path: Path, measured: Measured, stage: st
     "F08",
     row="the api stopped (SIGSTOP) in the middle of it all",
     promise="nobody waits for it: all goes on meanwhile",
-    teeth="TBD",
+    teeth='common/keys.py: name "api" among the readers of QUOTES',
 )
 def test_the_api_standing_still(tmp_path: Path, measured: Measured) -> None:
     with struck(tmp_path) as pipeline:
@@ -53,7 +53,7 @@ def test_the_api_standing_still(tmp_path: Path, measured: Measured) -> None:
     "F08",
     row="an orphan: each stage stopped with work in hand, replaced by another instance, and woken up again",
     promise="it commits nothing any more and ends with code 3; everything once, in order",
-    teeth="common/fence.py: in commit and read, do not compare the epoch nor WATCH it",
+    teeth="common/fence.py: in read, if False in place of comparing the epoch",
 )
 def test_an_orphan_that_wakes_up(tmp_path: Path, measured: Measured) -> None:
     with struck(tmp_path) as pipeline:
@@ -74,7 +74,7 @@ def test_an_orphan_that_wakes_up(tmp_path: Path, measured: Measured) -> None:
     "F08",
     row="all stages killed -9 at once",
     promise="all of it again after a start: everything once, in order, bars as in the source",
-    teeth="common/partition_loop.py: in _read, leave the backlog out (_backlog_done = True from the start)",
+    teeth="collector/publish.py: in open, _Committed(fence, 0, ...): begin at the first cycle again",
 )
 def test_all_stages_killed_at_once(tmp_path: Path, measured: Measured) -> None:
     with struck(tmp_path) as pipeline:

@@ -115,7 +115,7 @@ def patience() -> float:
 @fault(
     "F08",
     row="what keeps state killed -9 under load (15 cycles a second, 6 symbols), a client asking all the while",
-    promise="live again within 2 s (of a machine of its own); every value ever served is TA-Lib's, bitwise; what is missing says why",
+    promise="live within 2 s (of a machine of its own); each value served is TA-Lib's, bitwise, or says why not",
     teeth="features/lane.py: in load, leave reopen() out",
 )
 def test_state_is_rebuilt_within_two_seconds(tmp_path: Path, measured: Callable[..., None], stage: str) -> None:

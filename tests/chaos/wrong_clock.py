@@ -17,20 +17,18 @@ class WallClock:
 
     def __init__(self, folder: Path) -> None:
         """Skips where libfaketime is not installed."""
-        found = [
-            Path(place, "libfaketimeMT.so.1") for place in _LIBRARIES if Path(place, "libfaketimeMT.so.1").exists()
-        ]
+        found = [path for path in _LIBRARIES if path.exists()]
         if not found:
             pytest.skip("a clock that is set needs libfaketime (Debian: apt install faketime)")
         self._file = folder / "clock"
         self.set_by(0)
         self.environment = {
-            "LD_PRELOAD": str(found[0]), "FAKETIME_TIMESTAMP_FILE": str(self._file), "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "LD_PRELOAD": str(found[0]), "FAKETIME_TIMESTAMP_FILE": str(self._file), "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
         }  # fmt: skip
 
     def set_by(self, seconds: float) -> None:
-        """Set it, for all processes at once, so much off the real time."""
+        """Set it so much off the real time: for each process within a second."""
         beside = self._file.with_suffix(".new")
         beside.write_text(f"{seconds:+.0f}\n")
         beside.replace(self._file)

@@ -1,9 +1,12 @@
 """Trimming never takes what a registered group has not acknowledged; lag and budgets are measured."""
 
+import pytest
+
 from common import housekeeping
 from common.housekeeping import lag_s, over_budget, trim, trim_floor
 from common.keys import FIELD, QUOTES
 from common.redis_link import Link
+from tests.chaos.matrix import fault
 
 KEY = QUOTES.key(0)
 
@@ -37,6 +40,13 @@ def test_a_registered_group_that_does_not_exist_yet_forbids_trimming(link: Link)
     assert link.call("XLEN", KEY) == 2
 
 
+@pytest.mark.short
+@fault(
+    "F10",
+    row="two groups, one of them slower",
+    promise="trimmed only up to what both have acknowledged",
+    teeth="common/housekeeping.py: in trim_floor, max in place of min",
+)
 def test_the_slowest_group_decides(link: Link) -> None:
     fill(link, "1-0", "2-0", "3-0", "4-0")
     create(link, "features", "storer")

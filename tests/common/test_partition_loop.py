@@ -1,6 +1,6 @@
 """The promise of the stage loop: nothing lost, nothing twice, in order, whatever fails."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,10 +9,11 @@ from common import keys
 from common.errors import Fatal, Fenced, Retryable
 from common.fence import Fence
 from common.keys import FIELD, QUOTES, RAW
-from common.messages import DeadLetter, decode
+from common.messages import DeadLetter, RawQuotes, decode
 from common.reader import GroupsLost
 from common.redis_link import CommandRefused, Link
-from common.stage import Batch, Outcome
+from common.stage import Batch, Entry, Outcome
+from tests.chaos.matrix import fault
 from tests.common.conftest import NewLoop
 from tests.common.relay import POISON, Relay, feed, passed_on, pending, relay_spec, settle
 
@@ -107,6 +108,13 @@ def test_two_instances_under_one_name_double_nothing(link: Link, new_loop: NewLo
     assert pending(link) == 0
 
 
+@pytest.mark.short
+@fault(
+    "F11",
+    row="an EXEC of an overtaken instance that comes late",
+    promise="Redis itself aborts it",
+    teeth="common/fence.py: in read, PING in place of WATCH: an EXEC that comes late is executed",
+)
 def test_a_delayed_exec_of_an_overtaken_instance_is_aborted(new_link: Callable[[], Link]) -> None:
     late_link, link = new_link(), new_link()
     late, fresh = Fence(late_link, 0, "relay"), Fence(link, 0, "relay")
@@ -131,6 +139,13 @@ class BreaksTheOutput(Relay):
         return outcome
 
 
+@pytest.mark.short
+@fault(
+    "F11",
+    row="a command that fails inside an executed EXEC (the others, the acknowledgement too, took effect)",
+    promise="the stage stops, what failed is kept in a file and issued once at the next start",
+    teeth="common/fence.py: in commit, return replies in place of raise ExecFailed",
+)
 def test_an_xadd_that_fails_inside_the_transaction_loses_nothing(
     link: Link, new_link: Callable[[], Link], new_loop: NewLoop, tmp_path: Path
 ) -> None:
@@ -190,6 +205,27 @@ def test_a_full_batch_does_not_linger(link: Link, new_loop: NewLoop) -> None:
     feed(link, "A", "B", "C")
     settle(loop, 3)
     assert [number for number, _ in passed_on(link)] == [0, 1]
+
+
+class Hasty(Relay):
+    """Lingers no longer as soon as it has read an entry of B."""
+
+    def see(self, entries: Sequence[Entry]) -> bool:
+        return any(isinstance(e.message, RawQuotes) and e.message.quotes[0].symbol == "B" for e in entries)
+
+
+def test_a_handler_that_sees_a_reason_ends_the_lingering_for_all_in_hand(link: Link, new_loop: NewLoop) -> None:
+    loop = new_loop(relay_spec(linger_s=3600.0, batch_entries=100, make_handler=Hasty))
+    loop.step(0)
+    feed(link, "A")
+    loop.step(0)
+    assert passed_on(link) == []
+    feed(link, "B")
+    loop.step(0)
+    assert passed_on(link) == [(0, 1.0), (0, 2.0)]
+    feed(link, "C")
+    loop.step(0)
+    assert loop.in_hand == 1  # the reason was used up
 
 
 def test_a_flushed_redis_is_loud(link: Link, new_loop: NewLoop) -> None:

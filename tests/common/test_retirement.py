@@ -12,6 +12,7 @@ from common.messages import Clock, encode
 from common.reader import Reader
 from common.redis_link import Link
 from common.retirement import Retirement, retire, retired_stages
+from tests.chaos.matrix import fault
 
 OLD = "1700000000000"
 
@@ -39,6 +40,13 @@ def link(new_link: Callable[[], Link]) -> Link:
     return link
 
 
+@pytest.mark.short
+@fault(
+    "F10",
+    row="a group whose stage never comes back",
+    promise="all is kept for it until it is retired; then what it lost is counted, and trimmed",
+    teeth="common/retirement.py: in retire, leave XGROUP DESTROY out",
+)
 def test_what_a_dead_group_has_not_read_is_kept_until_it_is_retired(link: Link) -> None:
     trim(link, (QUOTES,), 0)
     assert link.call("XLEN", QUOTES.key(0)) == 5

@@ -197,7 +197,7 @@ def test_an_instance_that_slept_through_a_flush_is_fenced_off_by_the_next_one(
     orphan.take()
     link.call("FLUSHALL")
     successor.take()
-    assert successor.epoch > orphan.epoch
+    assert successor.epoch != orphan.epoch
     with pytest.raises(Fenced, match="another instance has taken over"):
         orphan.commit([("SET", keys.signal(0, "A"), "late")])
     assert link.call("EXISTS", keys.signal(0, "A")) == 0

@@ -16,6 +16,7 @@ from common.metrics import Metrics
 from common.redis_link import Link, link_to
 from common.settings import Settings
 from common.stage import Batch, Outcome, StageSpec
+from tests.chaos.matrix import fault
 from tests.common.relay import Relay, feed, passed_on, relay_spec
 from tests.common.test_housekeeping import create, fill, read
 from tests.conftest import RedisServer
@@ -87,6 +88,13 @@ def test_a_group_that_goes_away_between_two_looks_keeps_everything(link: Link, m
     assert trim_floor(link, QUOTES, 0) == (0, 0)
 
 
+@pytest.mark.short
+@fault(
+    "F11",
+    row="started with a Redis that is out of memory",
+    promise="streams are trimmed all the same, so that there is room again",
+    teeth="common/loop.py: in run, leave _make_room() out",
+)
 def test_a_redis_without_memory_gets_some_back_by_trimming(valkey: Link, settings: Settings) -> None:
     """Else nobody could start, and so nobody would trim what keeps everybody from starting."""
     fill(valkey, "1-0", "2-0", "3-0")

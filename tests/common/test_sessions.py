@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from common.sessions import SESSIONS, is_open, next_close_ms, next_open_ms
+from common.sessions import SESSIONS, after_open_time, expected_opens, is_open, next_close_ms, next_open_ms
 
 ROOT = Path(__file__).resolve().parents[2]
 MINUTE = 60_000
@@ -119,6 +119,29 @@ def test_calendars_are_imported_only_when_a_holiday_is_asked_for() -> None:
         "is_open('cme', 1_700_000_000_000)\nassert 'pandas' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+@pytest.mark.parametrize("bar_minutes", [1, 5, 15, 60])
+def test_expected_bars_are_those_that_hold_an_open_minute(session: str, bar_minutes: int) -> None:
+    from_ms, to_ms = utc("2026-07-02 12:00"), utc("2026-07-06 16:00")  # a holiday's eve, the holiday and a weekend
+    bar_ms = bar_minutes * MINUTE
+    expected = sorted({at // bar_ms * bar_ms for at in range(from_ms, to_ms, MINUTE) if is_open(session, at)})
+    assert list(expected_opens(session, bar_ms, from_ms, to_ms)) == expected
+
+
+@pytest.mark.parametrize(
+    ("session", "start", "hours", "end"),
+    [
+        ("fx", "2026-06-17 10:00", 3, "2026-06-17 13:00"),
+        ("fx", "2026-06-19 20:00", 3, "2026-06-21 23:00"),  # an hour before the weekend, two after it
+        ("fx", "2026-06-20 12:00", 1, "2026-06-21 22:00"),  # asked while closed
+        ("cme", "2026-06-17 20:00", 2, "2026-06-17 23:00"),  # the daily break
+        ("us_cash", "2026-06-17 13:30", 13, "2026-06-18 20:00"),  # six and a half hours a day
+    ],
+)
+def test_open_time_goes_by_only_while_the_market_trades(session: str, start: str, hours: int, end: str) -> None:
+    assert after_open_time(session, utc(start), hours * 60 * MINUTE) == utc(end)
 
 
 def bar_times(path: Path) -> list[int]:

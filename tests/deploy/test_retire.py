@@ -10,6 +10,7 @@ from common.clock import wall_ms
 from common.heartbeat import Heartbeat
 from common.metrics import Metrics
 from deploy.retire import main
+from tests.chaos.matrix import fault
 from tests.conftest import RedisServer
 
 
@@ -34,6 +35,13 @@ def beat(client: "redis.Redis", at_ms: int) -> None:
     Heartbeat(store, "features", "features-0", Metrics("features")).beat(at_ms, "ok")
 
 
+@pytest.mark.short
+@fault(
+    "F10",
+    row="a dead stage given up (make retire)",
+    promise="loudly: how many entries are lost to it, and /health says retired and why",
+    teeth="deploy/retire.py: in _retire, do not SET the heartbeat",
+)
 def test_a_dead_stage_is_retired_and_its_heartbeat_says_so(
     redis_client: "redis.Redis", capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -92,6 +92,7 @@ def calls(pipeline: Pipeline, vendor: str) -> list[dict[str, object]]:
     ]
 
 
+@pytest.mark.long
 def test_a_bad_key_is_tried_once_an_hour_and_named_once(with_bad_keys: Pipeline) -> None:
     pipeline = with_bad_keys
     for vendor in KEYED:
@@ -103,6 +104,7 @@ def test_a_bad_key_is_tried_once_an_hour_and_named_once(with_bad_keys: Pipeline)
     assert named == sorted(KEYED)
 
 
+@pytest.mark.long
 def test_an_unknown_symbol_is_tried_seldom_and_named_once(with_unknown_symbols: Pipeline) -> None:
     pipeline = with_unknown_symbols
     # A name that Polygon's snapshot of currencies lacks may just have no quote: it is asked for every five minutes.

@@ -55,6 +55,7 @@ def fed_by(pipeline: Pipeline, source_class: str) -> bool:
     return symbol["source_class"] == source_class and len(bars(pipeline)[2]) > 3 and bars(pipeline)[0] == source_class
 
 
+@pytest.mark.long
 def test_the_terminal_comes_and_goes_and_nothing_is_lost_doubled_or_mixed(pipeline: Pipeline) -> None:
     wait_until(lambda: fed_by(pipeline, OWN), 30, "bars of the future")
     terminal = Terminal(pipeline, "XAUUSD", GOLD)

@@ -151,7 +151,7 @@ def test_on_a_change_back_the_hole_of_the_class_that_returns_is_found_and_asked_
     change(two, "terminal_fx", 5.1)
     two.at(30.1)
     change(two, "fx_spot", 30.2)
-    assert [span(r) for r in two.asked] == [(4, 31)]
+    assert [span(r) for r in two.asked] == [(4, 30)]
     assert two.gaps() == [(5, 30, "missing", 1)]
 
 

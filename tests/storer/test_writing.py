@@ -11,6 +11,7 @@ from common.history import History, read_bars
 from common.messages import BackfillRequest, Bar, Bars, Quotes
 from common.stage import Outcome
 from storer.database import Database
+from storer.rows import rows_of
 from storer.stage import Storer
 from storer.tables import COLUMNS
 from tests.storer.values import EXECUTION, HISTORY, REJECT, SIGNAL, T0, bar, clock, entry, one_of_each, quote
@@ -136,3 +137,12 @@ def test_what_is_written_is_counted(database: Database, storer: Storer) -> None:
     storer.handle(one_of_each())
     counted = {s.labels["table"]: s.value for s in storer._metrics.snapshot().counters}
     assert counted["market_data"] == 2
+
+
+def test_where_redis_began_empty_is_the_first_origin_stored_under_its_word(
+    database: Database, outside: sqlite3.Connection
+) -> None:
+    for word, numbers in (("one", (3, 4)), ("one", (1,)), ("two", (8, 7)), ("two", (9,))):
+        database.write(rows_of([entry(keys.QUOTES, number, clock(number)) for number in numbers], 0, word))
+    rows = outside.execute("SELECT incarnation, raw_ms, raw_seq FROM incarnations ORDER BY 2").fetchall()
+    assert rows == [("one", T0 + 3_000, 7), ("two", T0 + 7_000, 7)]
