@@ -44,6 +44,8 @@ _REPLACED = f"""
 SELECT from_ms, to_ms, bars, closed_ms FROM gaps
 WHERE {_OF_LANE} AND state = 'repaired' AND (partial OR source = ?) ORDER BY closed_ms DESC LIMIT 100
 """  # noqa: S608
+_PUT_TOGETHER = f"SELECT {_COLUMNS} FROM gaps WHERE {_OF_LANE} AND {_WITHIN} AND state = 'repaired' AND source = ?"  # noqa: S608
+_TAKE_BACK = f"UPDATE bars SET repaired = 0, complete = 0 WHERE {_OF_LANE} AND open_ms >= ? AND open_ms < ?"  # noqa: S608
 _FORGET = f"DELETE FROM gaps WHERE {_OF_LANE} AND from_ms = ?"  # noqa: S608
 _KEEP = f"INSERT OR REPLACE INTO gaps (symbol, source_class, timeframe, {_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608
 _CHECK = f"SELECT begun_ms, checked_ms, asked_ms FROM gap_checks WHERE {_OF_LANE}"  # noqa: S608
@@ -132,6 +134,14 @@ class GapRows:
     def in_state(self, lane: Lane, state: State, from_ms: int, to_ms: int) -> list[tuple[int, int]]:
         """Return the stretches of one state."""
         return self._sql.execute(_IN_STATE, (*lane, to_ms, from_ms, state)).fetchall()
+
+    def put_together(self, lane: Lane, from_ms: int, to_ms: int) -> list[Gap]:
+        """Return the gaps in [from_ms, to_ms) whose bars were put together from shorter ones."""
+        return [_gap(row) for row in self._sql.execute(_PUT_TOGETHER, (*lane, to_ms, from_ms, FINER))]
+
+    def take_back(self, lane: Lane, from_ms: int, to_ms: int) -> None:
+        """Have stored bars count as built in part, and not as repaired."""
+        self._sql.execute(_TAKE_BACK, (*lane, from_ms, to_ms))
 
     def held(self, lane: Lane, from_ms: int, to_ms: int) -> dict[int, Held]:
         """Return what is stored of the bars that open in [from_ms, to_ms)."""

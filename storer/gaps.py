@@ -126,7 +126,7 @@ def as_gaps(slots: Iterable[Slot], bar_ms: int, like: Gap, now_ms: int) -> list[
         gaps.append(
             Gap(
                 opens[0], opens[-1] + bar_ms, len(opens), state, partial, like.attempts, like.found_ms,
-                like.next_attempt_ms if missing else None, None if missing else now_ms, source,
+                like.next_attempt_ms if missing else None, None if missing else like.closed_ms or now_ms, source,
                 detail or (like.detail if missing else ""),
             )
         )  # fmt: skip

@@ -89,9 +89,25 @@ class Ledger:
             assert check is not None
             from_ms = max(check.begun_ms, (first_ms - margin_ms) // lane.bar_ms * lane.bar_ms)
             to_ms = min(check.checked_ms, end_ms + margin_ms)
+            self._take_apart(watched, from_ms, to_ms, now_ms)
             slots = [slot for slot, _ in slots_of(self._rows, watched, from_ms, to_ms, now_ms)]
             parts = [slot if slot.partial else slot._replace(state="elsewhere") for slot in slots]
             self._keep_found(lane, as_gaps(parts, lane.bar_ms, found_now(now_ms), now_ms))
+
+    def _take_apart(self, watched: Watched, from_ms: int, to_ms: int, now_ms: int) -> None:
+        """Call bars that were put together from shorter ones partial again: one of those was, as is known only now."""
+        lane = watched.lane
+        for gap in self._rows.put_together(lane, from_ms, to_ms):
+            opens = watched.expected(gap.from_ms, gap.to_ms)
+            slots = [
+                lacking(at, watched, now_ms, partial=True)
+                if from_ms <= at < to_ms
+                else Slot(at, "repaired", gap.partial, FINER)
+                for at in opens
+            ]
+            self._rows.forget(lane, gap)
+            self._rows.take_back(lane, max(from_ms, gap.from_ms), min(to_ms, gap.to_ms))
+            self._keep_found(lane, as_gaps(slots, lane.bar_ms, gap._replace(next_attempt_ms=now_ms), now_ms))
 
     def _note(self, watched: Watched, slots: Sequence[Slot], now_ms: int) -> None:
         lane = watched.lane
@@ -107,6 +123,8 @@ class Ledger:
     def _keep_found(self, lane: Lane, gaps: Sequence[Gap]) -> None:
         for gap in gaps:
             self._rows.keep(lane, gap)
+            if gap.state == "repaired":
+                continue
             self._found.setdefault(lane, []).append((gap.from_ms, gap.to_ms))
             log.warning(
                 "gap.found", lane=lane.name, from_ms=gap.from_ms, to_ms=gap.to_ms, bars=gap.bars, state=gap.state,

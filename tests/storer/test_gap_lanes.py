@@ -75,6 +75,22 @@ def test_a_longer_bar_that_closes_after_the_repair_of_a_hole_in_it_is_put_togeth
     assert play.stored(0, "5m")[:2] == (10.0, 16.0)
 
 
+def test_a_longer_bar_is_put_together_once_more_when_one_of_its_minutes_proves_to_be_partial(play: Play) -> None:
+    give_minutes(play, 0, 2, 3)
+    play.at(4.1)
+    answer(play, 0, 1, 2, 3)
+    play.bars(4, **{**walk(4), "high": 14.0})  # all of it at first sight: an outage begins in it
+    five_minutes(play, 0, high=99.0)
+    play.at(5.2)
+    assert play.stored(0, "5m")[1] == 15.0
+    play.at(6.2)
+    give_minutes(play, 8)
+    play.at(9.2)
+    answer(play, *range(4, 9))
+    assert play.stored(0, "5m")[1] == 16.0
+    assert play.gaps("5m")[0][:3] == (0, 5, "repaired")
+
+
 def test_a_longer_bar_waits_while_one_of_its_minutes_is_still_missing(play: Play) -> None:
     give_minutes(play, 0, 1, 2, 3, 4)
     five_minutes(play, 0)
