@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OLDEST_PYTHON = "3.11"
 OPTIONS = (
     "--upgrade", "--universal", "--python-version", OLDEST_PYTHON, "--fork-strategy", "fewest", "--generate-hashes",
-    "--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-config", "--quiet",
+    "--no-strip-extras", "--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-config", "--quiet",
 )  # fmt: skip
 
 
