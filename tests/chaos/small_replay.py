@@ -6,6 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
+from common import keys
+from common.bars import RECORD
+from common.keys import QUOTES, RAW
 from tests.chaos.forked import ForkedPipeline
 from tests.pipeline.harness import Pipeline
 from tests.pipeline.test_replay import SYMBOLS, check_all, made_hours, wait_until_done
@@ -17,8 +22,11 @@ STRUCK_AT = 60
 
 
 @contextmanager
-def struck(folder: Path, **settings: str) -> Iterator[ForkedPipeline]:
-    """Give a pipeline at work. On leaving: everything has gone through it, and is stored to the last row."""
+def struck(folder: Path, strangers: int = 0, **settings: str) -> Iterator[ForkedPipeline]:
+    """Give a pipeline at work. On leaving: everything has gone through it, and is stored to the last row.
+
+    strangers: entries that the test puts into `raw` and that lead to nothing; below 0: into `quotes`.
+    """
     data = folder / "bars"
     data.mkdir()
     made_hours(data, HOURS)
@@ -29,6 +37,20 @@ def struck(folder: Path, **settings: str) -> Iterator[ForkedPipeline]:
         yield pipeline
         wait_until_done(pipeline, 120)
         check_all(pipeline, data)
+        check_nothing_is_doubled(pipeline, strangers)
+
+
+def check_nothing_is_doubled(pipeline: ForkedPipeline, strangers: int) -> None:
+    """What SQLite would forgive: one entry of `quotes` for each of `raw`, and in the bar caches each bar once."""
+    client = pipeline.client()
+    assert strangers or not client.keys("*dead*")
+    raw, quotes = (client.xinfo_stream(stream.key(0))["entries-added"] for stream in (RAW, QUOTES))
+    assert quotes == raw - strangers
+    for symbol in SYMBOLS:
+        for timeframe in ("1m", "5m", "15m"):
+            cached = cast(list[bytes], client.lrange(keys.bar_cache(0, symbol, timeframe), 0, -1))
+            opens = list(np.frombuffer(b"".join(cached), RECORD)["open_ms"])
+            assert opens == sorted(set(opens)), (symbol, timeframe)
 
 
 def component(pipeline: Pipeline, name: str) -> tuple[str, str]:

@@ -26,35 +26,45 @@ PATHS = (
     "/health", "/api/signals?equity=10000", "/api/features/EURUSD", "/api/bars/EURUSD?timeframe=1m", "/api/sources",
     "/api/gaps", "/metrics/json",
 )  # fmt: skip
-SETTLED_FROM = 60
-"""The cycle from which samples and faults count: by then every process has started."""
+LANES = tuple((symbol, timeframe) for symbol in SYMBOLS for timeframe in ("1m", "5m", "15m", "1h"))
+WARM_S = 300.0
 
 
 def run(folder: Path, cycles: int, kills: int, seed: int) -> Soak:
-    """Run the pipeline over so many cycles, and sample it."""
+    """Run the pipeline over so many cycles after it has become warm, and sample it."""
     with Pipeline(folder, SYMBOLS, PUSH="on", BATCH_WRITE_INTERVAL="1") as pipeline:
         pipeline.start_simulator("--speed", "0", "--seed", str(seed), "--start", START)
-        orders = soak_plan.faults(SETTLED_FROM, cycles - SETTLED_FROM, seed)
+        pipeline.start()
+        wait_until(lambda: is_warm(pipeline), WARM_S, "indicators of all symbols")
+        first, began_s = pipeline.cycle(), time.monotonic()
+        orders = soak_plan.faults(first, cycles, seed)
         for order in orders:
             pipeline.simulator("/sim/faults", order)
-        began_s = time.monotonic()
-        pipeline.start()
-        killed = soak_plan.kills(SETTLED_FROM, cycles - SETTLED_FROM, kills, seed)
-        samples = list(_watch(pipeline, cycles, killed))
+        killed = soak_plan.kills(first, cycles, kills, seed)
+        samples = list(_watch(pipeline, first, cycles, killed))
         took_s = time.monotonic() - began_s
         pipeline.kill("simulator")
         wait_until(pipeline.settled, STALL_S, "everything to be read and stored")
         return Soak(
             cycles=cycles, took_s=took_s, faults=len(orders), kills=len(killed), lost_cycles=_lost_cycles(pipeline),
             quotes=_count(pipeline, "SELECT count(*) FROM market_data"),
-            dead_letters=len(pipeline.client().keys("*dead*")), table=tenths(samples, SETTLED_FROM, cycles),
+            dead_letters=len(pipeline.client().keys("*dead*")), table=tenths(samples, first, cycles),
         )  # fmt: skip
 
 
-def _watch(pipeline: Pipeline, cycles: int, kills: Sequence[soak_plan.Kill]) -> Iterator[Sample]:
+def is_warm(pipeline: Pipeline) -> bool:
+    """Tell whether the vendors' history has been loaded: memory is what it stays from then on."""
+    lanes = (pipeline.get(f"/api/features/{symbol}?timeframe={timeframe}") for symbol, timeframe in LANES)
+    try:
+        return all(lane.get("ready") for lane in lanes) and pipeline.settled()
+    except OSError:  # the api is not up yet
+        return False
+
+
+def _watch(pipeline: Pipeline, first: int, cycles: int, kills: Sequence[soak_plan.Kill]) -> Iterator[Sample]:
     left, client, paths = list(kills), pipeline.client(), itertools.cycle(PATHS)
     for number in range(1, SAMPLES + 1):
-        goal = SETTLED_FROM + (cycles - SETTLED_FROM) * number // SAMPLES
+        goal = first + cycles * number // SAMPLES
         while left and left[0].cycle <= goal:
             _ask_until(pipeline, client, left[0].cycle, paths)
             pipeline.restart(left.pop(0).stage)

@@ -66,7 +66,8 @@ def _section(soak: Soak) -> str:
 _INTRODUCTION = f"""\
 `make soak` plays a simulated day at high speed: 86,400 cycles, six symbols, prices pushed and polled, a vendor's fault
 every quarter of an hour, each stage killed three times in the first half of the day, and a client that asks the api all
-the while. `make soak CYCLES=20000` plays a part. Memory is resident memory, in megabytes of {MEGABYTE:,} bytes.
+the while. It begins when the vendors' history has been loaded. `make soak CYCLES=20000` plays a part.
+Memory is resident memory, in megabytes of {MEGABYTE:,} bytes.
 
 Flat means that nothing has grown from the first tenth to the last, nor from the first one without kills to the last, by
 more than {MORE_SHARE:.0%} and {MORE_MB:.0f} MB of memory or {MORE_FDS} file descriptors; that SQLite's log stays below

@@ -84,10 +84,10 @@ def _streams(client: "redis.Redis") -> dict[str, float]:
 
 
 def tenths(samples: Sequence[Sample], first_cycle: int, cycles: int) -> dict[str, list[float]]:
-    """Return, for each figure, its median in each tenth of the cycles after the first one; NaN where there is none."""
+    """Return each figure's median in each tenth of so many cycles after the first one; NaN where there is none."""
     cells: dict[str, list[list[float]]] = {}
     for one in samples:
-        tenth = min(TENTHS - 1, max(0, (one.cycle - first_cycle) * TENTHS // (cycles - first_cycle)))
+        tenth = min(TENTHS - 1, max(0, (one.cycle - first_cycle - 1) * TENTHS // cycles))
         for name, value in one.figures.items():
             cells.setdefault(name, [[] for _ in range(TENTHS)])[tenth].append(value)
     return {name: [median(values) if values else float("nan") for values in row] for name, row in cells.items()}

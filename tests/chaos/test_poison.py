@@ -31,7 +31,7 @@ def lag(client: "redis.Redis") -> tuple[object, object]:
     teeth="common/partition_loop.py: in _set_aside, raise Fatal(poison.detail) for what is undecodable",
 )
 def test_one_poison_entry(tmp_path: Path, measured: Measured, stream: Stream, readers: tuple[str, ...]) -> None:
-    with struck(tmp_path) as pipeline:
+    with struck(tmp_path, strangers=1 if stream is RAW else -1) as pipeline:
         client = pipeline.client()
         client.xadd(stream.key(0), {FIELD: b'{"kind":"quotes","quotes":"none"'})
         for key in (keys.dead(0, reader) for reader in readers):
@@ -46,7 +46,7 @@ def test_one_poison_entry(tmp_path: Path, measured: Measured, stream: Stream, re
     teeth="common/partition_loop.py: in _stop_where_all_is_poison, if False",
 )
 def test_nothing_but_poison(tmp_path: Path, measured: Measured) -> None:
-    with struck(tmp_path) as pipeline:
+    with struck(tmp_path, strangers=POISON_LIMIT) as pipeline:
         client = pipeline.client()
         pipeline.kill("collector")
         wait_until(lambda: lag(client) == (0, 0), 60, "the validator to have read everything")
@@ -68,7 +68,7 @@ def test_nothing_but_poison(tmp_path: Path, measured: Measured) -> None:
 )
 def test_quotes_of_an_unknown_symbol(tmp_path: Path, measured: Measured) -> None:
     unknown = RawQuote("NOSUCH", "fx_spot", last=1.0)
-    with struck(tmp_path) as pipeline:
+    with struck(tmp_path, strangers=1) as pipeline:
         pipeline.client().xadd(RAW.key(0), {FIELD: encode(RawQuotes("yahoo", 1, (unknown, unknown)))})
         query = "SELECT reason, count(*) FROM rejects WHERE symbol = 'NOSUCH' GROUP BY 1"
         wait_until(lambda: pipeline.rows(query) == [("unknown_symbol", 2)], 60, "both in quarantine")

@@ -126,9 +126,12 @@ def test_exec_cut_off(tmp_path: Path, measured: Measured, stage: str) -> None:
         pipeline.kill(stage)
         pipeline.start_through(stage, proxy.port)
         for number, strike in enumerate((proxy.drop_exec, proxy.swallow_exec_reply, proxy.hold_exec), 1):
+            # Not the EXEC by which it takes over.
+            wait_until(lambda n=number: pipeline.log(stage).count("stage.ready") > n, 30, f"{stage} to be ready")  # type: ignore[misc]
             strike()
             wait_until(lambda goal=number: proxy.faults >= goal, 30, "the fault to strike")  # type: ignore[misc]
         wait_until(lambda: pipeline.log(stage).count("redis.away") >= 3, 30, f"{stage} to give the late EXEC up")
+        wait_until(lambda: pipeline.log(stage).count("stage.ready") > 4, 30, f"{stage} to be ready")
         proxy.release()
     measured(faults=3, lost=0, doubled=0)
 

@@ -40,5 +40,5 @@ def test_growth_since_the_last_kill_is_told_even_if_the_first_tenth_was_as_high(
 
 
 def test_the_tenths_are_medians_of_their_cycles() -> None:
-    samples = [Sample(cycle, {"x": float(cycle)}) for cycle in range(10, 110)]
-    assert tenths(samples, 10, 110)["x"] == [14.5 + 10 * tenth for tenth in range(10)]
+    samples = [Sample(cycle, {"x": float(cycle)}) for cycle in range(11, 111)]
+    assert tenths(samples, 10, 100)["x"] == [15.5 + 10 * tenth for tenth in range(10)]
