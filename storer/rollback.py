@@ -21,10 +21,12 @@ NOTHING: EntryId = (0, 0)
 DAY_MS = 86_400_000
 """How long after the last stored clock entry something may come again: sources are asked once in an hour at least."""
 
-_RAW_TABLES = ("clocks", "market_data", "rejects", "series_changes", "history_entries")
+_RAW_TABLES = ("clocks", "market_data", "rejects", "series_changes", "history_entries", "repeats")
 _NEWEST = "SELECT raw_ms, raw_seq FROM {} WHERE partition = ? ORDER BY raw_ms DESC, raw_seq DESC LIMIT 1"
 _POSITIONS = "SELECT stream, last_ms, last_seq FROM stream_positions WHERE partition = ? AND incarnation = ?"
 _MOVE = "UPDATE stream_positions SET last_ms = ?, last_seq = ? WHERE partition = ? AND stream = ?"
+_FREE = "DELETE FROM repeats WHERE partition = ? AND (raw_ms, raw_seq) > (?, ?)"
+"""A repetition that was lost in its turn counts for nothing: what it repeated may come again."""
 _INCARNATIONS = "SELECT incarnation FROM incarnations WHERE partition = ?"
 _CLOCK_BEFORE = """
 SELECT raw_ms, raw_seq FROM clocks WHERE partition = ? AND (raw_ms, raw_seq) <= (?, ?)
@@ -100,6 +102,7 @@ def find(connection: sqlite3.Connection, link: Link, partition: int, now: Standi
     found = Rollback(newest, kept, clock_ms, clock_ms + DAY_MS, wall_ms)
     row = (partition, *newest, *kept, now.incarnation, clock_ms, found.until_ms, wall_ms)
     connection.execute(_KEEP, row)
+    connection.execute(_FREE, (partition, *kept))
     connection.executemany(_MOVE, [(*at, partition, name) for name, at in behind.items()])
     log.error(
         "redis.rolled_back", partition=partition, from_id=_text(newest), to_id=_text(kept), emptied=emptied,

@@ -42,8 +42,14 @@ class _Run:
 
 def _figure(name: str, values: list[object]) -> str:
     words, _, unit = name.rpartition("_")
-    text = " / ".join(dict.fromkeys(f"{v:,.3g}" if isinstance(v, float) else f"{v:,}" for v in values))
+    text = " / ".join(dict.fromkeys(_shown(v) for v in values))
     return f"{words.replace('_', ' ')} {text} {_UNITS[unit]}" if unit in _UNITS else f"{name.replace('_', ' ')} {text}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 class FaultReport:

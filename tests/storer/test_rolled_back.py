@@ -114,6 +114,18 @@ def test_a_row_is_said_again_once(storer: Storer, link: Link, outside: sqlite3.C
     assert counts(outside, "market_data", "repeats") == [4, 1]
 
 
+def test_what_came_again_and_was_lost_again_is_stored_once(
+    storer: Storer, link: Link, outside: sqlite3.Connection
+) -> None:
+    rolled_back(storer, link)
+    storer.handle((entry(keys.QUOTES, 40, told(20, again=True)),))
+    rolled_back(storer, link)  # once more, to before the repetition
+    third = Quotes((quote(20, raw_id=at(20 + 2 * AGAIN)),))
+    storer.handle((entry(keys.QUOTES, 41, third),))
+
+    assert counts(outside, "rollbacks", "market_data", "repeats") == [2, 3, 1]
+
+
 def test_what_redis_kept_is_not_taken_for_a_repetition(storer: Storer, link: Link, outside: sqlite3.Connection) -> None:
     rolled_back(storer, link)
     give(storer, told(10, again=True))  # a vendor's cache that flickers: the quote before the rollback once more
