@@ -112,7 +112,9 @@ def _chosen(found: FeatureSet, names: Sequence[str] | None) -> Sequence[str]:
     return names
 
 
-def _values(values: Mapping[str, float], not_ready: Mapping[str, str], names: Iterable[str]) -> dict[str, float | None]:
+def _values(
+    values: Mapping[str, float | None], not_ready: Mapping[str, str], names: Iterable[str]
+) -> dict[str, float | None]:
     """Return a value for each name. What has not converged is None: its number is not to be relied on."""
     return {name: None if name in not_ready else values.get(name) for name in names}
 

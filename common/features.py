@@ -1,5 +1,7 @@
 """What the engine says of one lane (a symbol's bars of one timeframe): the JSON behind keys.feature_values."""
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Struct
 
@@ -16,7 +18,8 @@ class FormingSet(Struct, frozen=True):
     close: float
     volume: float
     ticks: int
-    values: dict[str, float]
+    values: dict[str, float | None]
+    """None where there is no value."""
 
 
 class FeatureSet(Struct, frozen=True):
@@ -40,8 +43,8 @@ class FeatureSet(Struct, frozen=True):
     """Closed bars that the values rest on: how far they have converged."""
     ready: bool
     """All values are there and have converged, but for those that this series can't have (no volume, no session)."""
-    values: dict[str, float]
-    """By the plan's names. A name that stands in `not_ready` too has not converged: not to be relied on."""
+    values: dict[str, float | None]
+    """By the plan's names; None where there is none. What stands in `not_ready` too is not to be relied on."""
     not_ready: dict[str, str]
     """Name -> why, and from when on if that is known."""
     forming: FormingSet | None = None
@@ -51,6 +54,11 @@ class FeatureSet(Struct, frozen=True):
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[FeatureSet] = msgspec.json.Decoder(FeatureSet)
+
+
+def encode_values(names: Sequence[str], values: Sequence[float]) -> msgspec.Raw:
+    """Return values by name as JSON; null for what is not a finite number."""
+    return msgspec.Raw(_encoder.encode(dict(zip(names, values, strict=True))))
 
 
 def encode_features(features: FeatureSet) -> bytes:

@@ -17,7 +17,7 @@ from common.messages import encode
 from common.metrics import Metrics
 from common.reader import Read, Reader, Undecodable
 from common.redis_link import Command, Link, RedisAway, Reply
-from common.stage import Batch, Entry, Outcome, StageSpec, Watchful
+from common.stage import Batch, Entry, Outcome, StageSpec, Unfinished, Watchful
 
 log = structlog.get_logger()
 
@@ -57,6 +57,9 @@ class PartitionLoop:
         self.fence = Fence(link, partition, spec.name)
         self.reader = Reader(link, self.fence, spec.inputs, partition, spec.name, consumer)
         self._handler = spec.make_handler(partition)
+        # Asked once: looking a protocol up takes longer than a small batch.
+        self._watchful = self._handler if isinstance(self._handler, Watchful) else None
+        self._puts_off = self._handler if isinstance(self._handler, Unfinished) else None
         self._backlog_done = False
         self._suspects: dict[str, Suspect] = {}
         self._failed: set[str] = set()
@@ -87,12 +90,14 @@ class PartitionLoop:
 
     def step(self, block_ms: int) -> int:
         """Read once, handle and commit what is due. Returns the number of entries that were settled."""
-        read = self._read(block_ms)
+        read = self._read(0 if self._unfinished else block_ms)
         if self._backlog_done and read.pending > self.in_hand + len(read.names()):
             self.drain_strays()
             return 0
         self._set_aside(read)
         settled = self.flush() if self._due(read) else 0
+        if not settled and self._unfinished:
+            self._commit(self._handle(()), ())
         if not self._hand:
             self._stop_where_all_is_poison(list(self._suspects.values()))
         return settled
@@ -108,6 +113,10 @@ class PartitionLoop:
     def in_hand(self) -> int:
         """Entries that were read and are neither acknowledged nor given up."""
         return len(self._hand) + len(self._suspects)
+
+    @property
+    def _unfinished(self) -> bool:
+        return self._puts_off is not None and self._puts_off.unfinished
 
     def drain_strays(self) -> None:
         """Go back to the backlog: under our own name stand entries that a fenced-off instance has read.
@@ -132,7 +141,7 @@ class PartitionLoop:
             self._hand_since = time.monotonic()
         fresh = [e for e in read.entries if e.name not in self._suspects]
         self._hand.extend(fresh)
-        if fresh and isinstance(self._handler, Watchful) and self._handler.see(fresh):
+        if fresh and self._watchful is not None and self._watchful.see(fresh):
             self._hurry = True
         for poison in read.undecodable:
             self._suspect(poison, 1, Fatal(poison.detail))

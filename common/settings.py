@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     simulator_url: str = ""
 
     # Judging, bars, features, signals
+    indicators_file: Path | None = None
+    """None: the plan that comes with the project."""
     reject_score: Annotated[float, Field(ge=0, le=1)] = 0.5
     timeframes: Annotated[tuple[str, ...], NoDecode] = ("1s", "1m", "5m", "15m", "1h")
     lateness: NotNegative = 2.0

@@ -76,6 +76,16 @@ class Watchful(Protocol):
         ...
 
 
+@runtime_checkable
+class Unfinished(Protocol):
+    """A handler that puts work off: it is given an empty batch whenever nothing new is there, until all is done."""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether anything is left to do."""
+        ...
+
+
 @dataclass(frozen=True)
 class StageSpec:
     """What the loop needs to know of a stage."""

@@ -1,17 +1,12 @@
 """The newest bars of one lane, as the bar cache holds them, and the window that its indicators rest on.
 
-All indicators are a pure function of this list of bars. The window begins `max_bars` bars before (and including) the
-last anchor: the first bar at or after a multiple of `anchor_bars` bar lengths of time. Between two anchors lie at most
-`anchor_bars` bars, so a list of max_bars + anchor_bars bars always reaches back to its own window's beginning; while
-fewer were ever seen, the window begins with the first of them.
+All indicators are a pure function of this list of bars: common/indicators/anchors.py tells which of them count.
 """
 
-import zlib
 from collections.abc import Iterable
 
-import numpy as np
-
 from common.bars import INCOMPLETE, RECORD, VENDOR, Records, unpack
+from common.indicators.anchors import Anchors
 
 SLACK_BARS = 512  # how many bars more are kept in memory, so that the front is cut off once in a while, not each time
 _SIZE = RECORD.itemsize
@@ -25,10 +20,15 @@ class BarWindow:
         self.kept_bars = max_bars + anchor_bars
         self.bars_seen = 0
         """Bars in the window."""
+        self.anchor_place = 0
+        """Where in the window the last anchor stands: the first bar, where there was none."""
         self.last_open_ms: int | None = None
-        self._max_bars = max_bars
-        self._period_ms = anchor_bars * timeframe_ms
-        self._offset_ms = zlib.crc32(lane.encode()) % anchor_bars * timeframe_ms
+        self.loads = 0
+        """How often the list was taken as a whole."""
+        self.version = 0
+        """Grows with each load and each anchor: what is opened over the window is opened anew."""
+        self.max_bars = max_bars
+        self._anchors = Anchors(lane, timeframe_ms, anchor_bars)
         self._packed = bytearray()
 
     def __len__(self) -> int:
@@ -37,19 +37,26 @@ class BarWindow:
     def load(self, records: Iterable[bytes]) -> None:
         """Take the list as it was stored, oldest first."""
         self._packed = bytearray(b"".join(records))
+        self.loads += 1
+        self.version += 1
         kept = self.records()
         self.last_open_ms = int(kept["open_ms"][-1]) if len(kept) else None
-        self.bars_seen = len(kept) - self._window_start(kept)
+        start, anchor = self._anchors.window(kept["open_ms"], self.max_bars)
+        self.bars_seen, self.anchor_place = len(kept) - start, anchor - start
 
     def append(self, record: bytes, open_ms: int) -> bool:
         """Add the next closed bar; tell whether it is an anchor, where the window moves on."""
-        anchor = self.last_open_ms is not None and self._epoch(open_ms) != self._epoch(self.last_open_ms)
+        epoch, before_ms = self._anchors.epoch, self.last_open_ms
+        anchor = before_ms is not None and epoch(open_ms) != epoch(before_ms)
         self._packed += record
         self.last_open_ms = open_ms
         surplus = len(self._packed) // _SIZE - self.kept_bars
         if surplus > SLACK_BARS:
             del self._packed[: surplus * _SIZE]
-        self.bars_seen = min(self._max_bars, len(self)) if anchor else self.bars_seen + 1
+        self.bars_seen = min(self.max_bars, len(self)) if anchor else self.bars_seen + 1
+        if anchor:
+            self.anchor_place = self.bars_seen - 1
+            self.version += 1
         return anchor
 
     def merge(self, records: dict[int, bytes], *, instead: bool = False) -> set[int]:
@@ -71,6 +78,15 @@ class BarWindow:
         """Return a copy of the bars that count, oldest first."""
         return unpack(bytes(self._packed[-self.kept_bars * _SIZE :]))
 
+    def newest(self, count: int) -> Records:
+        """Return a copy of so many of them, the newest; fewer where there are no more."""
+        return unpack(bytes(self._packed[-min(count, self.kept_bars) * _SIZE :]))
+
+    def first_open_ms(self) -> int | None:
+        """Return when the oldest bar that counts opened; None without one."""
+        at = len(self._packed) - len(self) * _SIZE
+        return int(unpack(bytes(self._packed[at : at + _SIZE]))["open_ms"][0]) if self._packed else None
+
     def window(self) -> Records:
         """Return a copy of the window's bars, oldest first."""
         return unpack(bytes(self._packed[len(self._packed) - self.bars_seen * _SIZE :]))
@@ -79,18 +95,6 @@ class BarWindow:
         """Return what the bar cache's list must hold."""
         joined = bytes(self._packed[-self.kept_bars * _SIZE :])
         return [joined[at : at + _SIZE] for at in range(0, len(joined), _SIZE)]
-
-    def _epoch(self, open_ms: int) -> int:
-        return (open_ms + self._offset_ms) // self._period_ms
-
-    def _window_start(self, kept: Records) -> int:
-        """Return the index of the window's first bar."""
-        if not len(kept):
-            return 0
-        epochs = (kept["open_ms"] + self._offset_ms) // self._period_ms
-        anchor = int(np.searchsorted(epochs, epochs[-1]))
-        # At index 0 nothing tells whether it was an anchor, and it need not: the window begins there anyway.
-        return max(0, anchor + 1 - self._max_bars)
 
 
 def _goes_before(record: bytes, known: bytes) -> bool:

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from common.bars import bucket_open_ms, pack
-from common.indicators import Indicator
+from common.indicators import Plan
 from common.messages import Bar, Clock, HistoryBars, HistoryRequest, Quote, SeriesChange, Signal, Timeframe
 from common.strategies import Strategy
 from common.symbols import Symbol
 from features.builder import Forming, admit, finish, first_open_ms, split
 from features.coverage import covers, observe
 from features.lane import Lane, LaneSetup
+from features.pairs import PairSeries
 from features.signals import Closed, Proposal, best, propose, publish, withheld
 from features.state import Asked
-from features.track import Feed, FeedOf, Slot, Track, began_anew
+from features.track import Changes, Feed, FeedOf, Slot, Track, began_anew
 
 ASK_AGAIN_MS = 6 * 3_600_000  # vendors' budgets are small, and a lane that is still short warms up by itself
 
@@ -37,7 +38,7 @@ class Rules:
     break_ms: int
     """Distance of two clock entries above which collecting was interrupted."""
     expiry_ms: int
-    plan: tuple[Indicator, ...]
+    plan: Plan
     strategies: tuple[Strategy, ...]
 
 
@@ -59,8 +60,10 @@ class Engine:
         """`symbols`: in the table's order. Each begins with its own class."""
         self.rules = rules
         self.clock: Clock | None = None
+        self.changes = Changes()
         self._feed_of = feed_of
         self.tracks = {symbol.name: self._new_track(symbol, symbol.series) for symbol in symbols}
+        self._join_pairs()
         self.late = 0
         """Quotes that came after a bar of theirs had closed, once for each such bar."""
         self.ignored = 0
@@ -81,6 +84,7 @@ class Engine:
     def adopt(self, name: str, source_class: str) -> Track:
         """Have a class feed a symbol's series, with empty lanes: before anything is restored into them."""
         self.tracks[name] = self._new_track(self.tracks[name].symbol, source_class)
+        self._join_pairs()
         return self.tracks[name]
 
     def change_series(self, change: SeriesChange) -> Track | None:
@@ -92,10 +96,27 @@ class Engine:
             self.ignored += 1
             return None
         feed = self._feed_of(track.symbol, change.source_class)
+        self.changes.forget(track)
         found = began_anew(track, change, feed, _lanes(self.rules, track.symbol, feed))
         self._set_horizon(found)
         self.tracks[change.symbol] = found
+        self._join_pairs()
+        self.changes.change(found)
+        for slot in found.slots.values():
+            self.changes.touch(found, slot)
+        self._follow_pairs()
         return found
+
+    def _join_pairs(self) -> None:
+        """Let the indicators over two symbols look at the lanes that feed them now."""
+        for track in self.tracks.values():
+            for timeframe, slot in track.slots.items():
+                program, pairs = slot.lane.setup.program, []
+                for one in program.pairs:
+                    other = self.tracks.get(one.other or "")
+                    if other is not None:
+                        pairs.append(PairSeries(one, slot.lane.window, other.slots[timeframe].lane.window))
+                slot.pairs = tuple(pairs)
 
     def _new_track(self, symbol: Symbol, source_class: str) -> Track:
         feed = self._feed_of(symbol, source_class)
@@ -110,7 +131,7 @@ class Engine:
             if track is None or quote.check or quote.source_class != track.source_class:
                 self.ignored += 1
                 continue
-            track.changed = True
+            self.changes.change(track)
             if track.newest_ms is None or quote.market_ms > track.newest_ms:
                 track.newest_ms = quote.market_ms
             for slot in track.slots.values():
@@ -124,10 +145,11 @@ class Engine:
             self.late += 1
             return
         slot.forming = admit(slot.forming, quote, length_ms)
-        slot.touched = True
+        slot.quotes += 1
+        self.changes.touch(track, slot)
 
     def take_history(self, message: HistoryBars) -> HistoryBars | None:
-        """Merge closed bars into a lane; a lane that changes by it is not ready until the next clock entry.
+        """Merge closed bars into a lane; one that changes by it is not ready until it was opened anew.
 
         Returns the message with the bars alone that changed the lane; None if none did.
         """
@@ -138,7 +160,8 @@ class Engine:
             return None
         if message.final and slot.asked is not None and slot.asked.id == message.request_id:
             asked = replace(slot.asked, answered=True, retry_ms=message.retry_ms, detail=message.detail)
-            slot.asked, slot.asked_now, slot.touched = asked, True, True
+            slot.asked, slot.asked_now = asked, True
+            self.changes.touch(track, slot)
         before_ms = _closed_before_ms(track, slot)
         length_ms = slot.lane.setup.timeframe_ms
         usable = {
@@ -149,8 +172,11 @@ class Engine:
         changed = slot.lane.window.merge(usable, instead=message.instead) if usable else set()
         if not changed:
             return None
-        slot.lane.stale = slot.rewritten = slot.touched = track.changed = True
+        slot.lane.stale = slot.rewritten = True
         slot.appended.clear()
+        self.changes.touch(track, slot)
+        self.changes.change(track)
+        self._follow_pairs()  # what looks at this lane from another one is wrong from now on, too
         return replace(message, bars=tuple(bar for bar in message.bars if bar.open_ms in changed))
 
     # -- the clock ---------------------------------------------------------------------------------
@@ -165,7 +191,7 @@ class Engine:
         proposals: dict[str, list[Proposal]] = {}
         refused: list[str] = []
         for track, slot, forming in self._due():
-            bar = _close(track, slot, forming)
+            bar = self._close(track, slot, forming)
             bars.append(bar)
             if any(bar.timeframe in strategy.timeframes for strategy in self.rules.strategies):
                 found = self._ask(track, slot, forming, bar)
@@ -173,16 +199,21 @@ class Engine:
                     refused.append(found)
                 elif found:
                     proposals.setdefault(bar.symbol, []).extend(found)
+        self._follow_pairs()
         return Tick(tuple(bars), self._publish(proposals), self._requests(clock.now_ms), tuple(refused))
 
     def _refresh(self, track: Track, last_ms: int | None, now_ms: int) -> None:
         coverage = observe(track.coverage, last_ms, now_ms, self.rules.break_ms)
         if coverage is not track.coverage:
-            track.coverage, track.changed = coverage, True
-        for slot in track.slots.values():
-            if slot.lane.stale:
-                slot.lane.reopen()
-                slot.touched = True
+            track.coverage = coverage
+            self.changes.change(track)
+
+    def _follow_pairs(self) -> None:
+        """Take in what both symbols of a pair have closed."""
+        for track in self.tracks.values():
+            for slot in track.slots.values():
+                if slot.pairs and slot.follow_pairs():
+                    self.changes.touch(track, slot)
 
     def _due(self) -> list[tuple[Track, Slot, Forming]]:
         """Return the bars to close: by their end, then by timeframe, then by the symbol table's order."""
@@ -196,6 +227,15 @@ class Engine:
                 due += [(bar.open_ms + length_ms, rank, place, track, slot, bar) for bar in closing]
         due.sort(key=lambda entry: entry[:3])
         return [(track, slot, bar) for _, _, _, track, slot, bar in due]
+
+    def _close(self, track: Track, slot: Slot, forming: Forming) -> Bar:
+        setup = slot.lane.setup
+        complete = covers(track.coverage, forming.open_ms, forming.open_ms + setup.timeframe_ms, track.delay_ms)
+        bar = finish(forming, setup.symbol, setup.timeframe, track.source_class, complete)
+        slot.appended.append(slot.lane.append(bar))
+        self.changes.touch(track, slot)
+        self.changes.change(track)
+        return bar
 
     def _ask(self, track: Track, slot: Slot, forming: Forming, bar: Bar) -> list[Proposal] | str:
         """Return the strategies' candidates on this bar; or why none was asked."""
@@ -230,7 +270,7 @@ class Engine:
             signal = publish(chosen, track.symbol, self.clock.now_ms, self.rules.expiry_ms)
             if signal is not None:
                 track.signalled = {**track.signalled, f"{signal.timeframe}|{signal.strategy}": signal.bar_open_ms}
-                track.changed = True
+                self.changes.change(track)
                 signals.append(signal)
         return tuple(signals)
 
@@ -239,29 +279,26 @@ class Engine:
         requests = []
         for track in self.tracks.values():
             for slot in track.slots.values():
-                if len(slot.lane.window) >= self.rules.needed_bars:
+                if slot.filled or len(slot.lane.window) >= self.rules.needed_bars:
+                    slot.filled = True
                     continue
                 if slot.asked is None or now_ms - slot.asked.asked_ms >= ASK_AGAIN_MS:
                     requests.append(_request(track, slot, self.rules.max_bars, now_ms))
+                    self.changes.slots[slot.lane.name] = (track, slot)
         return tuple(requests)
 
 
 def _lanes(rules: Rules, symbol: Symbol, feed: Feed) -> dict[str, Lane]:
     return {
         timeframe: Lane(
-            LaneSetup(symbol.name, timeframe, length_ms, rules.max_bars, rules.anchor_bars, rules.plan), feed.session
+            LaneSetup(
+                symbol.name, timeframe, length_ms, rules.max_bars, rules.anchor_bars,
+                rules.plan.program(symbol.name, timeframe),
+            ),
+            feed.session,
         )
         for timeframe, length_ms in rules.timeframes
-    }
-
-
-def _close(track: Track, slot: Slot, forming: Forming) -> Bar:
-    setup = slot.lane.setup
-    complete = covers(track.coverage, forming.open_ms, forming.open_ms + setup.timeframe_ms, track.delay_ms)
-    bar = finish(forming, setup.symbol, setup.timeframe, track.source_class, complete)
-    slot.appended.append(slot.lane.append(bar))
-    slot.touched = track.changed = True
-    return bar
+    }  # fmt: skip
 
 
 def _closed_before_ms(track: Track, slot: Slot) -> int:
@@ -274,7 +311,7 @@ def _closed_before_ms(track: Track, slot: Slot) -> int:
 def _request(track: Track, slot: Slot, count: int, now_ms: int) -> HistoryRequest:
     setup, window = slot.lane.setup, slot.lane.window
     before_ms = _closed_before_ms(track, slot)
-    request_id = f"{setup.name}|{track.source_class}|{before_ms}|{len(window)}|{window.last_open_ms or 0}"
+    request_id = f"{slot.lane.name}|{track.source_class}|{before_ms}|{len(window)}|{window.last_open_ms or 0}"
     slot.asked, slot.asked_now = Asked(request_id, now_ms, answered=False), True
     return HistoryRequest(
         request_id, setup.symbol, setup.timeframe, track.source_class, count, before_ms, most=window.kept_bars

@@ -6,19 +6,20 @@ that lived through the same bars.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import isfinite
 
 import numpy as np
 
 from common.bars import VOLUME_KINDS, Records, bucket_end_ms, pack
-from common.indicators import Candle, Columns, Handle, Indicator, SessionClock, names_of, open_handle
+from common.indicators import F64, NAN, Cells, Columns, Indicator, Program, RunningSet, SessionClock
+from common.indicators.anchors import I64, first_bar, lane_name
+from common.indicators.columns import columns_of
+from common.indicators.running import open_set
+from common.indicators.session import session_firsts, session_starts
 from common.messages import Bar, Timeframe, VolumeKind
 from features.bar_window import BarWindow
 from features.builder import Forming
-from features.readiness import Unready, unready
-
-NAN = float("nan")
+from features.readiness import Judge, Standing, Unready
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,54 @@ class LaneSetup:
     timeframe_ms: int
     max_bars: int
     anchor_bars: int
-    plan: tuple[Indicator, ...]
+    program: Program
 
     @property
     def name(self) -> str:
         """The lane's name in requests, logs and the anchors' hash."""
-        return f"{self.symbol}|{self.timeframe}"
+        return lane_name(self.symbol, self.timeframe)
+
+
+class Ahead:
+    """The indicators as if open bars had closed: what stands beyond them can be looked at without a copy each time."""
+
+    def __init__(self, running: RunningSet, session_ms: int) -> None:
+        self._running, self._session_ms = running, float(session_ms)
+        self._rows: list[Cells] = []
+
+    def reach(self, rows: Sequence[Cells]) -> bool:
+        """Go on to these bars; False if that can't be done, since it has taken others in already."""
+        if self._rows != rows[: len(self._rows)]:
+            return False
+        for row in rows[len(self._rows) :]:
+            self._enter(row)
+            self._running.update(row)
+            self._rows.append(row)
+        return True
+
+    def follow(self, closed: Cells) -> bool:
+        """Take note that a bar has closed in truth; False if it is not the one that was taken in."""
+        if not self._rows or self._rows[0] != closed:
+            return False
+        del self._rows[0]
+        return True
+
+    def peek(self, row: Cells) -> list[float]:
+        """Return the values as if this bar closed next."""
+        if self._begins(row):
+            beyond = self._running.copy()
+            beyond.begin_session()
+            return beyond.peek(row)
+        return self._running.peek(row)
+
+    def _enter(self, row: Cells) -> None:
+        if self._begins(row):
+            self._running.begin_session()
+        self._session_ms = row[-1]
+
+    def _begins(self, row: Cells) -> bool:
+        """Tell whether a session begins with this bar. Without a bar before it only its time can tell."""
+        return row[-1] != self._session_ms and (self._session_ms > 0 or row[-2] <= row[-1])
 
 
 class Lane:
@@ -43,45 +86,52 @@ class Lane:
 
     def __init__(self, setup: LaneSetup, session: SessionClock) -> None:
         self.setup = setup
+        self.name = setup.name
         self.window = BarWindow(setup.name, setup.timeframe_ms, setup.max_bars, setup.anchor_bars)
-        self.names = names_of(setup.plan)
+        self.names = setup.program.names
         self.values: list[float] = [NAN] * len(self.names)
         """After the last closed bar, in the order of `names`; NaN where there is none yet."""
         self.previous: list[float] = list(self.values)
         """The same one bar earlier."""
-        self.unready: dict[str, Unready] = {}
         self.volume_kind: VolumeKind = "none"
         self.source = ""
         """Of the last closed bar."""
         self.hole_ms = 0
         """From the end of the bar before the last one to the open of the last one."""
         self.stale = False
-        """The stored bars were changed: reopen before anything else."""
-        self._named: dict[str, float] | None = None
-        self._settled = False
+        """The stored bars were changed: to be opened anew before anything else."""
+        self.bars_closed = 0
+        """How often the values changed: what is made of them can be kept until it grows."""
         self._session = session
         self._session_start_ms = 0
         self._session_bars: int | None = None
         """Bars of the running session; None where its first bar is not in the window."""
         self._kind_run = 0
         """How many bars at the end of the window have volume of one kind."""
-        self._handles: list[Handle | None] = [None] * len(setup.plan)
-        self._judge()
+        self._running = RunningSet(setup.program)
+        self._ahead: Ahead | None = None
+        self._judge = Judge(setup.program, self.ready_at)
+        self._pair_values = [NAN] * (len(self.names) - setup.program.own_values)
+        self._judge_now()
+
+    @property
+    def unready(self) -> dict[str, Unready]:
+        """Why each value that can't be relied on can't."""
+        return self._judge.unready
 
     @property
     def ready(self) -> bool:
         """Whether warming up is over: what is still missing is what this series can't have."""
-        return self._settled and not self.stale
-
-    def named_values(self) -> dict[str, float]:
-        """Return the values that exist, by name. The same dict until the next bar: not to be changed."""
-        if self._named is None:
-            self._named = {n: v for n, v in zip(self.names, self.values, strict=True) if isfinite(v)}
-        return self._named
+        return self.window.bars_seen > 0 and not self.stale and not self._judge.warming
 
     def ready_values(self) -> dict[str, float]:
-        """Return the values that can be relied on, by name."""
-        return {name: value for name, value in self.named_values().items() if name not in self.unready}
+        """Return the values that can be relied on as soon as a bar has closed, by name.
+
+        Those over two symbols are not: they follow when all bars of the moment have closed.
+        """
+        own, unready = self.setup.program.own_values, self.unready
+        found = zip(self.names[:own], self.values[:own], strict=True)
+        return {n: v for n, v in found if n not in unready} if unready else dict(found)
 
     def previous_values(self) -> dict[str, float]:
         """Return the values before the last bar, by name, without those that did not exist."""
@@ -90,9 +140,9 @@ class Lane:
     # -- bars --------------------------------------------------------------------------------------
 
     def load(self, records: Sequence[bytes]) -> None:
-        """Take the stored bars, oldest first, and open everything over them."""
+        """Take the stored bars, oldest first. They are opened by reopen(), or with the next bar."""
         self.window.load(records)
-        self.reopen()
+        self.stale = True
 
     def append(self, bar: Bar) -> bytes:
         """Take the next closed bar in and return its record."""
@@ -106,19 +156,26 @@ class Lane:
         return record
 
     def reopen(self) -> None:
-        """Open every indicator anew over the window.
-
-        All but the last bar first: the values before the last bar must rest on the same window.
-        """
-        self.stale = False
+        """Open every indicator anew over the window."""
+        self.stale, self._ahead = False, None
         records = self.window.window()
-        self.values = [NAN] * len(self.names)
-        self.previous = list(self.values)
-        self._handles = [None] * len(self._handles)
         if len(records):
             self._mark(records)
-            self._open_all(_columns(records))
-        self._judge()
+            opened = open_set(self.setup.program, self._columns(records), len(records), self._start_of)
+            self._running = opened.running
+            self.previous = opened.previous + [NAN] * len(self._pair_values)
+            self.values = opened.values + self._pair_values
+        else:
+            self.values = [NAN] * len(self.names)
+            self.previous = list(self.values)
+            self._running = RunningSet(self.setup.program)
+        self._judge_now()
+
+    def show_pairs(self, values: Sequence[float]) -> None:
+        """Take the values of the indicators that look at another symbol as well."""
+        self._pair_values = list(values)
+        self.values[self.setup.program.own_values :] = self._pair_values
+        self._judge_now()
 
     def _mark(self, records: Records) -> None:
         """Set what is known of the window beside the values."""
@@ -134,88 +191,77 @@ class Lane:
         self._kind_run = len(kinds) - (int(others[-1]) + 1 if len(others) else 0)
         self.hole_ms = int(open_ms[-1] - open_ms[-2]) - length_ms if len(records) > 1 else 0
 
-    def _open_all(self, columns: Columns) -> None:
-        count = len(columns["close"])
-        last = Candle(*(float(columns[name][-1]) for name in ("open", "high", "low", "close", "volume")))
-        place = 0
-        for index, indicator in enumerate(self.setup.plan):
-            first = self._first_bar(indicator, count)
-            until_last = open_handle(indicator, _cut(columns, first, count - 1)) if first < count - 1 else None
-            if until_last is not None:
-                self._put(self.previous, place, until_last.value)
-                until_last.update(last)
-            self._handles[index] = until_last or open_handle(indicator, _cut(columns, first, count))
-            place = self._show(index, place)
+    def _columns(self, records: Records) -> Columns:
+        looked_at = self.setup.program.looks_at_sessions
+        return columns_of(records, self._session_starts(records["open_ms"]) if looked_at else None)
+
+    def _session_starts(self, open_ms: I64) -> F64:
+        return session_starts(open_ms, self.setup.timeframe_ms, self._session)
+
+    def _start_of(self, indicator: Indicator) -> int | None:
+        """Return where in the window an indicator starts; None where that can't be told yet."""
+        if indicator.memory == "session":
+            return None if self._session_bars is None else self.window.bars_seen - self._session_bars
+        if indicator.memory == "sessions":
+            return self._first_whole_session()
+        return first_bar(indicator, self.window.anchor_place)
+
+    def _first_whole_session(self) -> int | None:
+        open_ms = self.window.window()["open_ms"]
+        firsts = session_firsts(open_ms, self._session_starts(open_ms))
+        return firsts[0] if firsts else None
 
     def _advance(self, bar: Bar, before_ms: int | None) -> None:
-        candle = Candle(bar.open, bar.high, bar.low, bar.close, bar.volume)
+        same_kind = bar.volume_kind == self.volume_kind
         self.hole_ms = bar.open_ms - before_ms - self.setup.timeframe_ms if before_ms is not None else 0
-        self._kind_run = self._kind_run + 1 if bar.volume_kind == self.volume_kind else 1
+        self._kind_run = self._kind_run + 1 if same_kind else 1
         self.volume_kind, self.source = bar.volume_kind, bar.source
-        new_session = self._step_session(bar.open_ms, first=before_ms is None)
-        self.previous, self.values = self.values, [NAN] * len(self.names)
+        previous = self.values
+        begins = self._step_session(bar.open_ms, first=before_ms is None)
+        if begins:
+            self._begin_session(previous)
+        row: Cells = [bar.open, bar.high, bar.low, bar.close, bar.volume, bar.open_ms, self._session_start_ms]
+        self.values = self._running.update(row)
+        if self._ahead is not None and not self._ahead.follow(row):
+            self._ahead = None
+        self.previous = previous
+        if self._pair_values:
+            self.values += self._pair_values
+            previous[self.setup.program.own_values :] = [NAN] * len(self._pair_values)  # they move on apart
+        if same_kind and not begins and self._judge.lasting:
+            self.bars_closed += 1
+            self._judge.look_again(self.values)
+        else:
+            self._judge_now()
+
+    def _begin_session(self, previous: list[float]) -> None:
+        """Begin anew what starts at a session's first bar: the session before has no part in it."""
+        self._running.begin_session()
         place = 0
-        for index, indicator in enumerate(self.setup.plan):
-            handle = self._handles[index]
-            starts = new_session and indicator.memory == "session"
-            if handle is None or starts:
-                self._handles[index] = self._open_one(indicator)
-                if starts:  # the session before has no part in it
-                    self._put(self.previous, place, (NAN,) * len(indicator.names))
-                place = self._show(index, place)
-            else:
-                place = self._put(self.values, place, handle.update(candle))
-        self._judge()
+        for indicator in self.setup.program.indicators:
+            end = place + len(indicator.names)
+            if indicator.memory == "session":
+                previous[place:end] = [NAN] * (end - place)
+            place = end
 
     def _step_session(self, open_ms: int, first: bool) -> bool:
-        """Count the bar in its session; tell whether it is the first one of it."""
+        """Count the bar in its session; tell whether a session begins with it whose beginning is known."""
         start_ms = self._session.start_ms(bucket_end_ms(open_ms, self.setup.timeframe_ms) - 1)
         changed = start_ms != self._session_start_ms
         self._session_start_ms = start_ms
         if first:
             self._session_bars = 1 if open_ms <= start_ms else None
-        elif changed:
+            return self._session_bars is not None
+        if changed:
             self._session_bars = 1
         elif self._session_bars is not None:
             self._session_bars += 1
         return changed
 
-    def _open_one(self, indicator: Indicator) -> Handle | None:
-        count = self.window.bars_seen
-        first = self._first_bar(indicator, count)
-        if count - first <= indicator.lookback:
-            return None
-        return open_handle(indicator, _cut(_columns(self.window.window()), first, count))
-
-    def _first_bar(self, indicator: Indicator, count: int) -> int:
-        """Return where in a window of `count` bars the indicator starts; `count` where it can't."""
-        if indicator.memory != "session":
-            return 0
-        return count if self._session_bars is None else count - self._session_bars
-
-    def _show(self, index: int, place: int) -> int:
-        handle = self._handles[index]
-        if handle is None:
-            return place + len(self.setup.plan[index].names)
-        return self._put(self.values, place, handle.value)
-
-    @staticmethod
-    def _put(values: list[float], place: int, found: tuple[float, ...]) -> int:
-        end = place + len(found)
-        values[place:end] = found
-        return end
-
-    def _judge(self) -> None:
-        self._named = None
-        self.unready = unready(
-            self.setup.plan,
-            self.values,
-            bars_seen=self.window.bars_seen,
-            session_bars=self._session_bars,
-            kind_run=self._kind_run if self.volume_kind != "none" else 0,
-            ready_at=partial(self.ready_at, 0),
-        )
-        self._settled = self.window.bars_seen > 0 and not any(why.passing for why in self.unready.values())
+    def _judge_now(self) -> None:
+        self.bars_closed += 1
+        kind_run = self._kind_run if self.volume_kind != "none" else 0
+        self._judge.look(Standing(self.window.bars_seen, self._session_bars, kind_run), self.values)
 
     def ready_at(self, now_ms: int, bars: int) -> int:
         """Return when so many more bars have closed at the earliest. now_ms: counts where there is none yet."""
@@ -226,50 +272,24 @@ class Lane:
     # -- the bar that is being built ---------------------------------------------------------------
 
     def peek(self, bars: Sequence[Forming]) -> list[float]:
-        """Return the values as if the open bars (oldest first, at least one) closed as they stand. Changes nothing."""
-        candles = [Candle(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in bars]
-        fresh = self._bars_of_new_session(bars)
-        values: list[float] = []
-        for indicator, handle in zip(self.setup.plan, self._handles, strict=True):
-            if fresh is not None and indicator.memory == "session":
-                opened = open_handle(indicator, _columns_of(candles[fresh:]))
-                values += opened.value if opened is not None else (NAN,) * len(indicator.names)
-            elif handle is None:
-                values += (NAN,) * len(indicator.names)
-            else:
-                values += handle.peek(candles[0]) if len(candles) == 1 else _peek_far(handle, candles)
-        return values
+        """Return the values as if the open bars (oldest first, at least one) closed as they stand. Changes nothing.
 
-    def _bars_of_new_session(self, bars: Sequence[Forming]) -> int | None:
-        """Return the index of the first open bar of the last one's session, if that session begins among them."""
-        length_ms = self.setup.timeframe_ms
-        start_ms = self._session.start_ms(bars[-1].open_ms + length_ms - 1)
-        if start_ms == self._session_start_ms:
-            return None
-        return next(i for i, bar in enumerate(bars) if bar.open_ms + length_ms > start_ms)
+        Indicators over two symbols have none: the other symbol's bar is open as well.
+        """
+        rows = [self._cells(bar) for bar in bars]
+        if len(rows) == 1 and rows[0][-1] == self._session_start_ms:
+            self._ahead = None
+            values = self._running.peek(rows[0])
+        else:
+            values = self._peek_far(rows)
+        return values + [NAN] * len(self._pair_values) if self._pair_values else values
 
+    def _peek_far(self, rows: Sequence[Cells]) -> list[float]:
+        if self._ahead is None or not self._ahead.reach(rows[:-1]):
+            self._ahead = Ahead(self._running.copy(), self._session_start_ms)
+            self._ahead.reach(rows[:-1])
+        return self._ahead.peek(rows[-1])
 
-def _peek_far(handle: Handle, candles: Sequence[Candle]) -> tuple[float, ...]:
-    ahead = handle.copy()
-    for candle in candles[:-1]:
-        ahead.update(candle)
-    return ahead.peek(candles[-1])
-
-
-def _columns(records: Records) -> Columns:
-    return {
-        "open": np.ascontiguousarray(records["open"]),
-        "high": np.ascontiguousarray(records["high"]),
-        "low": np.ascontiguousarray(records["low"]),
-        "close": np.ascontiguousarray(records["close"]),
-        "volume": np.ascontiguousarray(records["volume"]),
-    }
-
-
-def _columns_of(candles: Sequence[Candle]) -> Columns:
-    table = np.array(candles, dtype=np.float64).reshape(-1, 5).T.copy()
-    return {"open": table[0], "high": table[1], "low": table[2], "close": table[3], "volume": table[4]}
-
-
-def _cut(columns: Columns, first: int, end: int) -> Columns:
-    return {name: column[first:end] for name, column in columns.items()}
+    def _cells(self, bar: Forming) -> Cells:
+        start_ms = self._session.start_ms(bar.open_ms + self.setup.timeframe_ms - 1)
+        return [bar.open, bar.high, bar.low, bar.close, bar.volume, bar.open_ms, start_ms]

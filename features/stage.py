@@ -11,8 +11,7 @@ from common import keys
 from common.bars import RECORD, unpack
 from common.clock import monotonic_s
 from common.errors import Fatal
-from common.indicators import PLAN, SessionClock, longest_lookback, names_of
-from common.indicators.plan import CONVERGENCE
+from common.indicators import CONVERGENCE, Plan, SessionClock, load_plan, nearest
 from common.messages import (
     TIMEFRAME_MS,
     AnyMessage,
@@ -35,24 +34,32 @@ from common.symbols import Symbol, SymbolTable, load_symbols
 from features.engine import Engine, Rules, Tick
 from features.state import NO_PLACE, PLACE_FIELD, Restored, asked_field, decode_state, symbol_field
 from features.track import Feed, Slot, Track
-from features.writes import drain
+from features.writes import Drained, drain
 
 log = structlog.get_logger()
 
 # A break in collecting: so many intervals without a clock entry, but no less than a slow cycle can take.
 BREAK_INTERVALS = 10
 BREAK_LEAST_MS = 30_000
+PASS_S = 0.02
+"""What a pass takes, at most, where a part of its work can wait: values of open bars, and lanes to be opened anew."""
+LEAST_S = 0.005
+"""What that part has at the least: a pass that closes many bars must not put it off for ever."""
 
 
 class FeaturesHandler:
     """One partition of the stage."""
 
-    def __init__(self, partition: int, settings: Settings, table: SymbolTable, metrics: Metrics) -> None:
+    def __init__(
+        self, partition: int, settings: Settings, table: SymbolTable, metrics: Metrics, pass_s: float = PASS_S
+    ) -> None:
+        """pass_s: what a pass may take."""
+        self._pass_s = pass_s
         self._partition = partition
         self._settings = settings
         self._table = table
         self._metrics = metrics
-        self._rules = rules_of(settings)
+        self._rules = rules_of(settings, table)
         self._sessions: dict[str, SessionClock] = {}
         self.engine = self._new_engine()
         self._place = NO_PLACE
@@ -70,7 +77,7 @@ class FeaturesHandler:
         self.engine.resume(restored.clock)
         self._place = restored.place
         bars = sum(len(slot.lane.window) for track in self.engine.tracks.values() for slot in track.slots.values())
-        log.info("features.restored", partition=self._partition, symbols=list(self.engine.tracks), bars=bars)
+        log.info("features.restored", partition=self._partition, symbols=len(self.engine.tracks), bars=bars)
         return Outcome(writes=writes)
 
     def handle(self, batch: Batch) -> Outcome:
@@ -93,10 +100,15 @@ class FeaturesHandler:
             self._place = _raw_id(message) or self._place
         if self._place != before:
             writes.append(("HSET", keys.state(self._partition, "features"), PLACE_FIELD, self._place))
-        lanes = self._touched()
-        writes += drain(self.engine, self._partition, clock_moved=clocks > 0)
-        self._count(clocks, lanes, monotonic_s() - started_s)
-        return Outcome(published, writes)
+        until_s = max(started_s + self._pass_s, monotonic_s() + LEAST_S)
+        drained = drain(self.engine, self._partition, clocks > 0, lambda: monotonic_s() < until_s)
+        self._count(drained, monotonic_s() - started_s)
+        return Outcome(published, writes + drained.commands)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether lanes wait for time: an empty batch goes on with them."""
+        return bool(self.engine.changes.slots)
 
     def _take_history(self, message: HistoryBars, entry: Entry) -> list[Publication]:
         """Return what a replay must know: the storer's answers stand in no other record, a vendor's history does."""
@@ -114,7 +126,7 @@ class FeaturesHandler:
             "series.changed", symbol=change.symbol, source_class=change.source_class, before=change.before,
             why=change.why,
         )  # fmt: skip
-        asked = [asked_field(slot.lane.setup.name) for slot in track.slots.values()]
+        asked = [asked_field(slot.lane.name) for slot in track.slots.values()]
         return [
             ("DEL", keys.signal(self._partition, change.symbol)),
             ("HDEL", keys.state(self._partition, "features"), *asked),
@@ -141,15 +153,13 @@ class FeaturesHandler:
         for reason in tick.withheld:
             self._metrics.count("md_bars_unasked_total", reason=reason)
 
-    def _touched(self) -> int:
-        return sum(slot.touched for track in self.engine.tracks.values() for slot in track.slots.values())
-
-    def _count(self, clocks: int, lanes: int, seconds: float) -> None:
-        if lanes:
-            self._metrics.count("md_features_total", lanes * len(names_of(self._rules.plan)))
-            self._metrics.observe("md_feature_seconds", seconds / lanes)
-        if clocks > 1:
-            self._metrics.count("md_forming_skipped_total", clocks - 1)
+    def _count(self, drained: Drained, seconds: float) -> None:
+        if drained.lanes:
+            self._metrics.count("md_features_total", drained.values)
+            self._metrics.observe("md_feature_seconds", seconds / drained.lanes)
+        if drained.skipped:
+            self._metrics.count("md_forming_skipped_total", drained.skipped)
+        self._metrics.observe("md_pass_seconds", seconds)
         if self.engine.late:
             self._metrics.count("md_late_for_bars_total", self.engine.late)
             self.engine.late = 0
@@ -163,7 +173,8 @@ class FeaturesHandler:
         if stored is not None and stored.fits(track.symbol):
             track = self.engine.adopt(name, stored.series)
         if stored is None or stored.series != track.source_class or not usable:
-            track.changed = track.source_class != track.symbol.series  # which class it is must outlive the rest
+            if track.source_class != track.symbol.series:
+                self.engine.changes.change(track)  # which class it is must outlive the rest
             return self._drop(track, any(caches) or stored is not None)
         track.coverage, track.signalled, track.newest_ms = stored.coverage, dict(stored.signalled), stored.newest_ms
         track.anew_ms = stored.anew_ms
@@ -173,9 +184,10 @@ class FeaturesHandler:
             if _is_lost(records, stored.newest_bars.get(timeframe)):
                 gone.append(keys.bar_cache(self._partition, name, timeframe))
                 continue
-            slot.asked = restored.asked.get(slot.lane.setup.name)
+            slot.asked = restored.asked.get(slot.lane.name)
             slot.lane.load(records)
-            slot.touched = bool(records)  # the plan may have changed since these values were written
+            if records:
+                self.engine.changes.touch(track, slot)  # the plan may have changed since these values were written
         if gone:
             log.warning("features.cache_gone", symbol=name, caches=gone, detail="asked of the database")
         return [("DEL", *gone)] if gone else []
@@ -196,7 +208,7 @@ class FeaturesHandler:
         log.warning("features.history_dropped", symbol=name, series=track.source_class, why="another class or layout")
         slots: Sequence[Slot] = tuple(track.slots.values())
         caches = [keys.bar_cache(self._partition, name, timeframe) for timeframe in track.slots]
-        fields = [symbol_field(name), *(asked_field(slot.lane.setup.name) for slot in slots)]
+        fields = [symbol_field(name), *(asked_field(slot.lane.name) for slot in slots)]
         return [("DEL", *caches), ("HDEL", keys.state(self._partition, "features"), *fields)]
 
     def _new_engine(self) -> Engine:
@@ -236,13 +248,15 @@ def delay_ms(symbol: Symbol, source_class: str, settings: Settings) -> int:
     return 1000 * max(listing.delay_s for listing in symbol.feed(source_class))
 
 
-def rules_of(settings: Settings) -> Rules:
-    """Return the engine's rules. Fatal if the bar cache is too short for the plan."""
-    needed = CONVERGENCE * longest_lookback(PLAN)
+def rules_of(settings: Settings, table: SymbolTable) -> Rules:
+    """Return the engine's rules. Fatal if the plan does not fit the symbols, or the bar cache is too short for it."""
+    plan = load_plan(settings.indicators_file)
+    check_plan(plan, settings, table)
+    needed = plan.needed_bars
     if settings.max_bars_cache < needed:
         raise Fatal(
-            f"MAX_BARS_CACHE: expected at least {needed} ({CONVERGENCE} times the longest lookback of the indicators),"
-            f" found {settings.max_bars_cache}"
+            f"MAX_BARS_CACHE: expected at least {needed} (for the indicators to converge: {CONVERGENCE} times the"
+            f" longest lookback, or more), found {settings.max_bars_cache}"
         )
     return Rules(
         timeframes=tuple((cast(Timeframe, name), TIMEFRAME_MS[name]) for name in settings.timeframes),
@@ -252,15 +266,34 @@ def rules_of(settings: Settings) -> Rules:
         needed_bars=needed,
         break_ms=max(BREAK_LEAST_MS, int(BREAK_INTERVALS * settings.collection_interval * 1000)),
         expiry_ms=int(settings.signal_expiry * 1000),
-        plan=PLAN,
+        plan=plan,
         strategies=STRATEGIES,
     )
 
 
+def check_plan(plan: Plan, settings: Settings, table: SymbolTable) -> None:
+    """Fatal if the plan names symbols that are not set, or pairs symbols that don't share a partition."""
+    names = set(settings.symbols)
+    for one in plan.indicators:
+        for symbol in {*(one.symbols or ()), *([one.other] if one.other else ())} - names:
+            raise Fatal(
+                f"INDICATORS_FILE: {one.name}: expected symbols of SYMBOLS ({', '.join(settings.symbols)}), found"
+                f" {symbol}{nearest(symbol, names)}"
+            )
+    for one in plan.pairs():
+        for symbol in sorted(one.symbols or ()):
+            groups = [table.symbols[name].partition_group or name for name in (symbol, cast(str, one.other))]
+            if groups[0] != groups[1]:
+                raise Fatal(
+                    f"INDICATORS_FILE: {one.name}: expected {symbol} and {one.other} in one partition_group of the"
+                    f" symbol table, found {groups[0]} and {groups[1]}"
+                )
+
+
 def make_spec(settings: Settings, metrics: Metrics) -> StageSpec:
     """Return the stage."""
-    rules_of(settings)
     table = load_symbols(settings.symbols, settings.symbols_file)
+    rules_of(settings, table)
     return StageSpec(
         name="features",
         inputs=(keys.QUOTES, keys.HISTORY),

@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from common.indicators import SessionClock
 from common.messages import SeriesChange
 from common.symbols import Symbol
 from features.builder import OpenBars
 from features.coverage import NOT_COVERED, Coverage
 from features.lane import Lane
+from features.pairs import PairSeries
 from features.state import Asked, SymbolState
 
 
@@ -40,6 +43,22 @@ class Slot:
     rewritten: bool = False
     touched: bool = False
     asked_now: bool = False
+    filled: bool = False
+    """It holds as many bars as its indicators need: no more history is asked for."""
+    quotes: int = 0
+    """Quotes taken into its open bars since their values were last worked out."""
+    pairs: tuple[PairSeries, ...] = ()
+    """Its indicators that look at another symbol."""
+    encoded: tuple[int, msgspec.Raw] | None = None
+    """The lane's values as JSON, and after how many of its closed bars."""
+
+    def follow_pairs(self) -> bool:
+        """Take in what both symbols of each pair have closed; tell whether a value changed."""
+        followed = [pair.follow() for pair in self.pairs]
+        if not any(followed):
+            return False
+        self.lane.show_pairs([value for pair in self.pairs for value in pair.values])
+        return True
 
 
 @dataclass
@@ -57,7 +76,6 @@ class Track:
     """Bars that end at or before it are closed."""
     anew_ms: int | None = None
     """Stream time at which another class began to feed the series; None: never yet."""
-    changed: bool = False
 
     @property
     def source_class(self) -> str:
@@ -82,10 +100,8 @@ class Track:
 
 def began_anew(track: Track, change: SeriesChange, feed: Feed, lanes: Mapping[str, Lane]) -> Track:
     """Return the track as it begins with another class: of the old one only what its signals forbid is left."""
-    for lane in lanes.values():
-        lane.reopen()  # over nothing: every value is there by name, and says that it warms up
     slots = {name: Slot(lane, rewritten=True, touched=True) for name, lane in lanes.items()}
-    return Track(track.symbol, feed, slots, signalled=track.signalled, anew_ms=change.at_ms, changed=True)
+    return Track(track.symbol, feed, slots, signalled=track.signalled, anew_ms=change.at_ms)
 
 
 def warming(track: Track, asked_of: Callable[[str], bool]) -> str:
@@ -97,3 +113,28 @@ def warming(track: Track, asked_of: Callable[[str], bool]) -> str:
         return ""
     ready = all(slot.lane.ready for timeframe, slot in track.slots.items() if asked_of(timeframe))
     return "" if ready else f"series changed to {track.source_class}; warming"
+
+
+@dataclass
+class Changes:
+    """What is to be committed: what changed since the last commit, and what is still to be worked out."""
+
+    tracks: dict[str, Track] = field(default_factory=dict)
+    """By symbol."""
+    slots: dict[str, tuple[Track, Slot]] = field(default_factory=dict)
+    """By lane."""
+
+    def touch(self, track: Track, slot: Slot) -> None:
+        """Have a lane's values written."""
+        slot.touched = True
+        self.slots[slot.lane.name] = (track, slot)
+
+    def change(self, track: Track) -> None:
+        """Have a symbol's state committed."""
+        self.tracks[track.symbol.name] = track
+
+    def forget(self, track: Track) -> None:
+        """Drop what stands of a symbol that begins anew."""
+        self.tracks.pop(track.symbol.name, None)
+        for slot in track.slots.values():
+            self.slots.pop(slot.lane.name, None)

@@ -1,10 +1,15 @@
-"""What the engine's changes become in Redis: the bar cache, the current values, the state."""
+"""The engine's changes as commands for Redis: the bar cache, the current values, the state.
 
-from collections.abc import Iterator
-from math import isfinite
+A pass does what must be done, and then what its time allows: values of open bars, and lanes to be opened anew. What is
+left stays among the changes, for the next pass.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import cast
 
 from common import keys
-from common.features import FeatureSet, FormingSet, encode_features
+from common.features import FeatureSet, FormingSet, encode_features, encode_values
 from common.redis_link import Command
 from features.builder import Forming
 from features.engine import Engine
@@ -12,25 +17,69 @@ from features.readiness import utc
 from features.state import CLOCK_FIELD, Asked, asked_field, encode_value, symbol_field
 from features.track import Slot, Track, warming
 
-RECOMPUTED = "the history changed, recomputed at the next clock entry"
+RECOMPUTED = "the history changed, being recomputed"
 
 
-def drain(engine: Engine, partition: int, clock_moved: bool) -> list[Command]:
-    """Return the commands that commit all changes since the last call, and forget those."""
-    commands = [c for _, slot in _slots(engine) for c in _cache(partition, slot)]
-    touched = [(track, slot) for track, slot in _slots(engine) if slot.touched]
-    values = [part for track, slot in touched for part in _values(engine, partition, track, slot)]
+@dataclass
+class Drained:
+    """What a pass leads to."""
+
+    commands: list[Command] = field(default_factory=list)
+    lanes: int = 0
+    """Whose values were worked out."""
+    values: int = 0
+    """How many those were."""
+    skipped: int = 0
+    """Quotes whose values of the open bar were never worked out, since others came before there was time."""
+
+
+def drain(engine: Engine, partition: int, clock_moved: bool, has_time: Callable[[], bool]) -> Drained:
+    """Return the commands that commit what changed, and forget that.
+
+    has_time: asked before each lane that can wait.
+    """
+    found = Drained()
+    slots = list(engine.changes.slots.values())
+    for _, slot in slots:
+        found.commands += _cache(partition, slot)
+    values = list(_values(engine, partition, slots, found, has_time))
     if values:
-        commands.append(("MSET", *values))
-    fields = list(_state(engine, clock_moved))
+        found.commands.append(("MSET", *values))
+    fields = list(_state(engine, slots, clock_moved))
     if fields:
-        commands.append(("HSET", keys.state(partition, "features"), *fields))
+        found.commands.append(("HSET", keys.state(partition, "features"), *fields))
     if clock_moved and engine.clock is not None:
         now = engine.clock
         key = keys.feature_pass(partition)
-        commands.append(("HSET", key, "clock_ms", now.now_ms, "wall_ms", now.wall_ms, "cycle", now.cycle))
-    _forget(engine)
-    return commands
+        found.commands.append(("HSET", key, "clock_ms", now.now_ms, "wall_ms", now.wall_ms, "cycle", now.cycle))
+    _forget(engine, slots)
+    return found
+
+
+def _values(
+    engine: Engine, partition: int, slots: list[tuple[Track, Slot]], found: Drained, has_time: Callable[[], bool]
+) -> Iterator[str | bytes]:
+    """Yield keys and values: first of lanes whose bars changed, then of the others while there is time."""
+    clock_ms = engine.clock.now_ms if engine.clock is not None else 0
+    pressing = [(track, slot) for track, slot in slots if slot.touched and (slot.appended or slot.rewritten)]
+    waiting = [(track, slot) for track, slot in slots if slot.touched and not (slot.appended or slot.rewritten)]
+    for place, (track, slot) in enumerate((*pressing, *waiting)):
+        late = place >= len(pressing)
+        if late and found.lanes and not has_time():
+            break
+        if slot.lane.stale and late:
+            slot.lane.reopen()
+            slot.follow_pairs()
+        # A lane whose history changed tells so first: what stands in Redis is wrong from now on.
+        slot.touched = slot.lane.stale
+        found.lanes += 1
+        found.values += len(slot.lane.names)
+        found.skipped += max(0, slot.quotes - 1)
+        slot.quotes = 0
+        waits = warming(track, lambda timeframe: any(timeframe in s.timeframes for s in engine.rules.strategies))
+        setup = slot.lane.setup
+        yield keys.feature_values(partition, setup.symbol, setup.timeframe)
+        yield encode_features(feature_set(track, slot, clock_ms, waits))
 
 
 def feature_set(track: Track, slot: Slot, clock_ms: int, waits: str) -> FeatureSet:
@@ -49,19 +98,31 @@ def feature_set(track: Track, slot: Slot, clock_ms: int, waits: str) -> FeatureS
         volume_kind=lane.volume_kind,
         bars_seen=window.bars_seen,
         ready=lane.ready,
-        values={} if lane.stale else lane.named_values(),
+        values=_closed_values(slot),
         not_ready=_not_ready(track, slot, clock_ms),
         forming=forming,
         warming=waits,
     )
 
 
+def _closed_values(slot: Slot) -> dict[str, float | None]:
+    """Return the values after the last closed bar, as JSON that is kept until the next one."""
+    lane = slot.lane
+    if lane.stale:
+        return {}
+    if slot.encoded is None or slot.encoded[0] != lane.bars_closed:
+        slot.encoded = (lane.bars_closed, encode_values(lane.names, lane.values))
+    return cast(dict[str, float | None], slot.encoded[1])  # msgspec writes it as it is
+
+
 def _not_ready(track: Track, slot: Slot, clock_ms: int) -> dict[str, str]:
     lane = slot.lane
     if lane.stale:
         return dict.fromkeys(lane.names, RECOMPUTED)
+    if not lane.unready:
+        return {}
     anew = "" if track.anew_ms is None else f"series changed to {track.source_class}; "
-    more = _more(slot.asked) if lane.unready else ""
+    more = _more(slot.asked)
     earliest = {
         bars: utc(lane.ready_at(clock_ms, bars)) for bars in {why.lacking_bars for why in lane.unready.values()}
     }
@@ -84,13 +145,8 @@ def _more(asked: Asked | None) -> str:
 
 def _forming(slot: Slot) -> FormingSet:
     bar: Forming = slot.forming[-1]
-    peeked = zip(slot.lane.names, slot.lane.peek(slot.forming), strict=True)
-    values = {name: value for name, value in peeked if isfinite(value)}
+    values: dict[str, float | None] = dict(zip(slot.lane.names, slot.lane.peek(slot.forming), strict=True))
     return FormingSet(bar.open_ms, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.ticks, values)
-
-
-def _slots(engine: Engine) -> Iterator[tuple[Track, Slot]]:
-    return ((track, slot) for track in engine.tracks.values() for slot in track.slots.values())
 
 
 def _cache(partition: int, slot: Slot) -> list[Command]:
@@ -106,29 +162,23 @@ def _cache(partition: int, slot: Slot) -> list[Command]:
     return []
 
 
-def _values(engine: Engine, partition: int, track: Track, slot: Slot) -> tuple[str, bytes]:
-    clock_ms = engine.clock.now_ms if engine.clock is not None else 0
-    setup = slot.lane.setup
-    waits = warming(track, lambda timeframe: any(timeframe in s.timeframes for s in engine.rules.strategies))
-    body = encode_features(feature_set(track, slot, clock_ms, waits))
-    return keys.feature_values(partition, setup.symbol, setup.timeframe), body
-
-
-def _state(engine: Engine, clock_moved: bool) -> Iterator[str | bytes]:
-    for track in engine.tracks.values():
-        if track.changed:
-            yield symbol_field(track.symbol.name)
-            yield encode_value(track.state())
-    for _, slot in _slots(engine):
+def _state(engine: Engine, slots: list[tuple[Track, Slot]], clock_moved: bool) -> Iterator[str | bytes]:
+    for track in engine.changes.tracks.values():
+        yield symbol_field(track.symbol.name)
+        yield encode_value(track.state())
+    for _, slot in slots:
         if slot.asked_now and slot.asked is not None:
-            yield asked_field(slot.lane.setup.name)
+            yield asked_field(slot.lane.name)
             yield encode_value(slot.asked)
     if clock_moved and engine.clock is not None:
         yield CLOCK_FIELD
         yield encode_value(engine.clock)
 
 
-def _forget(engine: Engine) -> None:
-    for track, slot in _slots(engine):
-        track.changed = slot.touched = slot.rewritten = slot.asked_now = False
+def _forget(engine: Engine, slots: list[tuple[Track, Slot]]) -> None:
+    engine.changes.tracks.clear()
+    for _, slot in slots:
+        slot.rewritten = slot.asked_now = False
         slot.appended.clear()
+        if not slot.touched:
+            del engine.changes.slots[slot.lane.name]

@@ -5,6 +5,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+import numpy as np
+from numpy.typing import NDArray
+
+from common.indicators.columns import F64
+
 NEW_YORK = ZoneInfo("America/New_York")
 DAY_ROLL = time(17)
 """Where the day of a market that trades around the clock ends: 17:00 in New York, by the custom of foreign exchange."""
@@ -44,6 +49,27 @@ class SessionClock:
     def _open_after(self, at_ms: int) -> int:
         found_ms = self._next_open_ms(at_ms)
         return found_ms if found_ms > at_ms else self._next_open_ms(at_ms + 1)
+
+
+def session_starts(open_ms: NDArray[np.int64], timeframe_ms: int, clock: SessionClock) -> F64:
+    """Return when the session of each bar began. open_ms: when the bars opened, oldest first.
+
+    A bar belongs to the session that its last millisecond falls into.
+    """
+    starts = np.empty(len(open_ms))
+    end = len(open_ms)
+    while end:
+        start_ms = clock.start_ms(int(open_ms[end - 1]) + timeframe_ms - 1)
+        first = int(np.searchsorted(open_ms[:end], start_ms - timeframe_ms, side="right"))
+        starts[first:end] = start_ms
+        end = first
+    return starts
+
+
+def session_firsts(open_ms: NDArray[np.int64], starts: F64) -> list[int]:
+    """Return the index of the first bar of each session that is there from its beginning; at least one bar is given."""
+    changes = [int(place) + 1 for place in np.flatnonzero(np.diff(starts))]
+    return [0, *changes] if int(open_ms[0]) <= starts[0] else changes
 
 
 def _rolls_around(at_ms: int) -> tuple[int, int]:

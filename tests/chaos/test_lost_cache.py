@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +14,7 @@ from common import keys
 from common.bars import INCOMPLETE, REPAIRED, pack, unpack
 from common.features import decode_features
 from common.history import History
-from common.indicators import PLAN, SessionClock
+from common.indicators import SessionClock, load_plan
 from common.sessions import after_open_time, next_open_ms
 from features.lane import Lane, LaneSetup
 from tests.chaos.forked import ForkedPipeline
@@ -55,7 +56,7 @@ def current(pipeline: ForkedPipeline) -> dict[str, float]:
     """Return the indicators after the last closed bar."""
     raw = pipeline.client().get(keys.feature_values(0, SYMBOL, "1m"))
     assert isinstance(raw, bytes)
-    return decode_features(raw).values
+    return {name: value for name, value in decode_features(raw).values.items() if value is not None}
 
 
 def cached(pipeline: ForkedPipeline) -> list[bytes]:
@@ -78,9 +79,11 @@ def prices(records: list[bytes]) -> list[object]:
 def over(records: list[bytes]) -> dict[str, float]:
     """Return the indicators over these bars."""
     session = SessionClock(partial(next_open_ms, "fx"), partial(after_open_time, "fx"))
-    lane = Lane(LaneSetup(SYMBOL, "1m", 60_000, MAX_BARS, LENGTH - MAX_BARS, PLAN), session)
+    program = load_plan(None).program(SYMBOL, "1m")
+    lane = Lane(LaneSetup(SYMBOL, "1m", 60_000, MAX_BARS, LENGTH - MAX_BARS, program), session)
     lane.load(records)
-    return lane.named_values()
+    lane.reopen()
+    return {name: value for name, value in zip(lane.names, lane.values, strict=True) if isfinite(value)}
 
 
 def history_calls(pipeline: ForkedPipeline) -> int:

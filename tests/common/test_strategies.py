@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.indicators import PLAN, names_of
+from common.indicators import load_plan
 from common.strategies import STRATEGIES, TREND_FOLLOWING, View
 
 BEFORE = {
@@ -117,5 +117,5 @@ def test_prices_are_on_the_right_sides_and_scores_in_their_ranges(
 
 def test_every_strategy_needs_values_that_the_plan_has() -> None:
     for strategy in STRATEGIES:
-        assert set(strategy.needs) <= set(names_of(PLAN))
+        assert set(strategy.needs) <= set(load_plan(None).program("EURUSD", "1m").names)
         assert "atr_14" in strategy.needs

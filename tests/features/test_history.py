@@ -70,7 +70,7 @@ def test_a_lane_with_enough_bars_asks_for_nothing() -> None:
     assert feed(handler(store, timeframes=("1m",)), store, clock(NOW_MS + 8 * 3_600_000)) == []
 
 
-def test_history_makes_a_lane_ready_at_the_next_clock_and_not_before() -> None:
+def test_history_makes_a_lane_ready_with_the_next_pass_and_not_before() -> None:
     store = Store()
     stage = handler(store)
     bars = past(1_000)
@@ -78,7 +78,7 @@ def test_history_makes_a_lane_ready_at_the_next_clock_and_not_before() -> None:
 
     merged = values(store)
     assert (merged.ready, merged.values, merged.bar_open_ms) == (False, {}, NOW_MS - MINUTE)
-    assert set(merged.not_ready.values()) == {"the history changed, recomputed at the next clock entry"}
+    assert set(merged.not_ready.values()) == {"the history changed, being recomputed"}
 
     feed(stage, store, clock(NOW_MS + 6_000))
     closes = np.array([b.close for b in bars])

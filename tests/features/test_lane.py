@@ -7,12 +7,13 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 import talib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.bars import pack
-from common.indicators import PLAN, Indicator, SessionClock, names_of
+from common.indicators import Plan, SessionClock, load_plan, parse_plan
 from common.messages import Bar
 from features.builder import Forming
 from features.lane import Lane, LaneSetup
@@ -20,15 +21,23 @@ from tests.features.support import MONDAY_MS, bar, random_walk
 
 MINUTE = 60_000
 SESSION_MS = 40 * MINUTE
-SMALL_PLAN = (
-    Indicator(("rsi",), "RSI", ("close",), (("timeperiod", 3),), "recursive"),
-    Indicator(("ema",), "EMA", ("close",), (("timeperiod", 4),), "recursive"),
-    Indicator(("upper", "middle", "lower"), "BBANDS", ("close",), (("timeperiod", 5),)),
-    Indicator(("atr",), "ATR", ("high", "low", "close"), (("timeperiod", 3),), "recursive"),
-    Indicator(("volume_sma",), "SMA", ("volume",), (("timeperiod", 3),)),
-    Indicator(("vwap",), "VWAP", ("high", "low", "close", "volume"), memory="session"),
-    Indicator(("obv",), "OBV", ("close", "volume"), memory="session"),
+SMALL_PLAN = parse_plan(
+    """
+    [indicators]
+    rsi = { function = "RSI", timeperiod = 3 }
+    ema = { function = "EMA", timeperiod = 4 }
+    bands = { function = "BBANDS", timeperiod = 5, outputs = ["upper", "middle", "lower"] }
+    atr = { function = "ATR", timeperiod = 3 }
+    volume_sma = { function = "SMA", timeperiod = 3, input = "volume" }
+    vwap = { function = "VWAP_BANDS", outputs = ["vwap", "vwap_upper", "vwap_lower"] }
+    obv = { function = "OBV" }
+    rsi_ema = { function = "EMA", timeperiod = 3, input = "rsi" }
+    doji = { function = "CDLDOJI" }
+    pivots = { function = "PIVOT_CLASSIC" }
+    """,
+    "small",
 )
+PLAN = load_plan(None)
 
 
 def session() -> SessionClock:
@@ -36,8 +45,8 @@ def session() -> SessionClock:
     return SessionClock(lambda at_ms: at_ms // SESSION_MS * SESSION_MS + SESSION_MS)
 
 
-def lane(max_bars: int, anchor_bars: int, plan: tuple[Indicator, ...] = SMALL_PLAN) -> Lane:
-    return Lane(LaneSetup("EURUSD", "1m", MINUTE, max_bars, anchor_bars, plan), session())
+def lane(max_bars: int, anchor_bars: int, plan: Plan = SMALL_PLAN) -> Lane:
+    return Lane(LaneSetup("EURUSD", "1m", MINUTE, max_bars, anchor_bars, plan.program("EURUSD", "1m")), session())
 
 
 def bits(values: Sequence[float]) -> bytes:
@@ -86,6 +95,8 @@ def test_a_restarted_lane_equals_one_that_lived_on_bit_for_bit(
         if n in kills:
             restarted = lane(max_bars, anchor_bars)
             restarted.load(cache)
+            if data.draw(st.booleans()):  # it may have been opened meanwhile, or not
+                restarted.reopen()
         undisturbed.append(closed)
         cache = [*cache, restarted.append(closed)][-(max_bars + anchor_bars) :]
         assert seen(restarted) == seen(undisturbed)
@@ -93,6 +104,7 @@ def test_a_restarted_lane_equals_one_that_lived_on_bit_for_bit(
 
     again = lane(max_bars, anchor_bars)
     again.load(cache)
+    again.reopen()
     assert seen(again) == seen(undisturbed)
 
 
@@ -137,11 +149,9 @@ def test_cumulative_values_start_at_the_sessions_first_bar(life: list[Bar]) -> N
             assert math.isnan(values["vwap"])
             continue
         members = life[first : n + 1]
-        paid = volume = 0.0
-        for b in members:
-            paid += (b.high + b.low + b.close) / 3.0 * b.volume
-            volume += b.volume
-        assert bits([values["vwap"]]) == bits([paid / volume if volume else math.nan])
+        volume = sum(b.volume for b in members)
+        paid = sum((b.high + b.low + b.close) / 3.0 * b.volume for b in members)
+        assert values["vwap"] == pytest.approx(paid / volume if volume else math.nan, rel=1e-12, nan_ok=True)
         obv = talib.OBV(np.array([b.close for b in members]), np.array([b.volume for b in members]))[-1]
         assert bits([values["obv"]]) == bits([obv])
 
@@ -175,11 +185,11 @@ def forming(b: Bar) -> Forming:
     )
 
 
-def test_names_of_the_plan_are_the_apis() -> None:
-    assert names_of(PLAN) == (
+def test_names_that_clients_know_stay_in_the_plan() -> None:
+    assert set(PLAN.program("EURUSD", "1m").names) >= {
         "rsi_14", "ema_9", "ema_20", "ema_50", "ema_200", "bollinger_upper", "bollinger_middle", "bollinger_lower",
         "atr_14", "macd", "macd_signal", "macd_hist", "vwap", "volume_sma_20", "momentum", "roc_10",
-    )  # fmt: skip
+    }  # fmt: skip
 
 
 def test_a_lane_says_how_far_it_has_warmed_up_and_until_when() -> None:
@@ -210,10 +220,9 @@ def test_without_volume_a_lane_is_ready_but_for_what_needs_it() -> None:
         tested.append(bar(MONDAY_MS + n * MINUTE, price))
 
     assert tested.ready
-    assert {name: why.reason for name, why in tested.unready.items()} == {
-        "vwap": "no volume",
-        "volume_sma_20": "no volume",
-    }
+    assert {name: why.reason for name, why in tested.unready.items()} == dict.fromkeys(
+        ("vwap", "vwap_upper", "vwap_lower", "mfi_14", "obv", "volume_sma_20", "relative_volume_20"), "no volume"
+    )
 
 
 def test_volume_of_another_kind_is_not_averaged_with_what_was_before() -> None:

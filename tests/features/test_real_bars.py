@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import talib
 
+from common.indicators import load_plan
 from common.messages import Bars, Clock, Quotes, VolumeKind
 from features.lane import Lane
 from tests.features.support import MONDAY_MS, Entries, Store, clock, handler, quote, random_walk
@@ -94,8 +95,7 @@ def check(symbol: str, source: Sequence[Source], max_bars: int, anchor_bars: int
     built, values = play(symbol, source, max_bars, anchor_bars)
     assert built == list(source)
     names = list(batch(source))
-    order = ["rsi_14", "ema_9", "ema_20", "ema_50", "ema_200", "bollinger_upper", "bollinger_middle", "bollinger_lower",
-             "atr_14", "macd", "macd_signal", "macd_hist", "vwap", "volume_sma_20", "momentum", "roc_10"]  # fmt: skip
+    order = load_plan(None).program(symbol, "1m").names
     offset = zlib.crc32(f"{symbol}|1m".encode()) % anchor_bars
     stretches = groupby(range(len(source)), key=lambda n: (source[n].open_ms // MINUTE + offset) // anchor_bars)
     for number, (_, members) in enumerate(stretches):

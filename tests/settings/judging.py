@@ -10,7 +10,7 @@ from common.settings import Settings
 from common.stage import Outcome
 from common.symbols import load_symbols
 from features.stage import FeaturesHandler
-from tests.features.support import MONDAY_MS, Entries, Store, clock, quote
+from tests.features.support import LONG_S, MONDAY_MS, Entries, Store, clock, quote
 
 PRICE = 1.1
 
@@ -18,7 +18,7 @@ PRICE = 1.1
 def features_handler(settings: Settings, store: Store) -> FeaturesHandler:
     """Return the handler of partition 0 as the stage makes it, restored from the store."""
     table = load_symbols(settings.symbols, settings.symbols_file)
-    handler = FeaturesHandler(0, settings, table, Metrics("features"))
+    handler = FeaturesHandler(0, settings, table, Metrics("features"), pass_s=LONG_S)
     store.commit(handler.restore(store))  # type: ignore[arg-type]  # the store stands in for a link
     return handler
 

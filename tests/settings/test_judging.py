@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
+import talib
 
 import features.stage as stage_module
 from common import keys
@@ -73,6 +76,18 @@ def test_a_quote_is_late_when_its_bar_is_closed(given: Given, lateness: str, lat
     verdict = only(judge, arrived(raw_quote(1.1), received_ms=T0 + 5_100))
     assert isinstance(verdict, Quote)
     assert ("late" in verdict.reasons) is late
+
+
+@proves("INDICATORS_FILE")
+def test_what_is_computed_is_what_the_plan_says(given: Given, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text('[indicators]\nhull_9 = { function = "HMA", timeperiod = 9 }\n')
+    store = Store()
+    handler = features_handler(given(INDICATORS_FILE=plan, TIMEFRAMES="1m", LIMITS="none"), store)
+    handle(handler, store, [clock(START_MS + 5_000), history(past("EURUSD", "1m", 1, 100)), clock(START_MS + 6_000)])
+    closes = np.array([bar.close for bar in past("EURUSD", "1m", 1, 100)])
+    values = decode_features(store.keys[keys.feature_values(0, "EURUSD", "1m")]).values
+    assert values == {"hull_9": talib.HMA(closes, 9)[-1]}
 
 
 @proves("MAX_BARS_CACHE", "ANCHOR_BARS")
