@@ -31,6 +31,8 @@ FILE ?=
 KEEP ?=
 N ?=
 STAGE ?=
+# Of one function, as in: make indicators NAME=RSI. Never the environment's: some systems keep their own name there
+NAME =
 WHY ?=
 export WHY
 SOURCE ?=
@@ -47,7 +49,7 @@ DEMO_OPTIONS = $(if $(DATA),--data "$(DATA)") $(if $(SPEED),--speed $(SPEED)) $(
 WHICH = $(if $(DEMO),--demo $(DEMO))
 
 help: ## show the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) ## play against simulated vendors until Ctrl-C (DATA= SPEED= LIMITS= INTERVAL= START= SEED=)
 	@$(PY) -m deploy.launch demo $(DEMO_OPTIONS)
@@ -94,6 +96,9 @@ partitions: $(RUNTIME) ## spread the stopped pipeline's data over another number
 retire: $(RUNTIME) ## keep no more entries for a stage that will not come back (STAGE=features WHY='...')
 	@$(PY) -m deploy.retire $(WHICH) "$(STAGE)" --why "$(WHY)"
 
+indicators: $(RUNTIME) ## list all functions that indicators can be made of, and the plan in use (NAME=RSI for one)
+	@$(PY) -m deploy.indicators $(NAME)
+
 test: $(DEV) ## run all tests, with coverage (TESTS=tests/common for a part)
 	@$(PY) -m pytest $(TESTS) $(PYTEST_OPTIONS)
 
@@ -122,6 +127,9 @@ format: $(DEV) ## put the code into the project's format
 bench: $(DEV) ## measure, side by side with peers (CMD=name for one)
 	@$(PY) -m bench $(CMD)
 
+indicators-page: $(DEV) ## compare every function with TA-Lib on real bars, measure it, and write docs/indicators.md
+	@$(PY) -m bench.indicators_page
+
 lock: $(DEV) ## choose the newest versions anew and write the lock files (needs network)
 	$(PY) -m deploy.lock
 
@@ -148,4 +156,4 @@ $(DEV): requirements-dev.lock $(RUNTIME)
 	@$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo run start start-demo stop status logs ctl redis breaker backup restore replay partitions retire test test-long chaos chaos-page soak lint format bench lock clean
+.PHONY: help demo run start start-demo stop status logs ctl redis breaker backup restore replay partitions retire indicators test test-long chaos chaos-page soak lint format bench indicators-page lock clean

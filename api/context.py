@@ -1,7 +1,9 @@
 """What the routes work with: made once per process."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 from starlette.requests import Request
@@ -16,6 +18,7 @@ from api.self_reports import LOOK_AROUND_S, SelfReports
 from api.tick_desk import TickDesk
 from common import clock, keys
 from common.history import History
+from common.indicators import Plan, load_plan
 from common.metrics import Metrics
 from common.settings import Settings
 from common.symbols import SymbolTable, load_symbols
@@ -55,12 +58,15 @@ class Context:
     ticks: TickDesk
     tick_publisher: Publisher
     metrics: Metrics
+    plan: Plan
     started_s: float
     """Monotonic."""
     wall_ms: Callable[[], int] = clock.wall_ms
     sightings: Sightings = field(default_factory=Sightings)
     rate: Rate = field(default_factory=Rate)
     """Of the data points collected."""
+    computing: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, 1))
+    """Held by the one request that computes in a thread: several would take the interpreter from all others."""
 
     @property
     def instance(self) -> str:
@@ -84,8 +90,9 @@ class Context:
 def make_context(
     settings: Settings, wall_ms: Callable[[], int] = clock.wall_ms, look_around_s: float = LOOK_AROUND_S
 ) -> Context:
-    """Return the parts for these settings, with the journal taken up. Fatal if the journal or the table is wrong."""
+    """Return the parts for these settings, with the journal taken up. Fatal if journal, table or plan are wrong."""
     table = load_symbols(settings.symbols, settings.symbols_file)
+    plan = load_plan(settings.indicators_file)
     pool = open_pool(settings)
     journal = Journal(settings.state_dir)
     metrics = Metrics(STAGE)
@@ -108,6 +115,7 @@ def make_context(
             pool, ticks, settings.stream_partitions, settings.stream_budget, metrics, (keys.TICKS,)
         ),
         metrics=metrics,
+        plan=plan,
         started_s=clock.monotonic_s(),
         wall_ms=wall_ms,
         sightings=sightings,

@@ -92,9 +92,9 @@ def timeframe_of(query: QueryParams, timeframes: Sequence[str]) -> str:
     return text
 
 
-def names_of(query: QueryParams) -> tuple[str, ...] | None:
+def names_of(query: QueryParams, parameter: str = "names") -> tuple[str, ...] | None:
     """Return the names of a comma-separated list; None if the parameter is absent."""
-    text = _single(query, "names")
+    text = _single(query, parameter)
     return None if text is None else tuple(part for part in text.split(",") if part)
 
 

@@ -14,18 +14,34 @@ class Row:
     ours: Sequence[float]
     peer_name: str
     peer: Sequence[float]
+    by_round: bool = False
+    """Both were measured in turn: each round has a ratio of its own, which what else the machine does leaves alone."""
+    accuracy: str = ""
+    """How far the peer's numbers are from the reference."""
+    note: str = ""
 
     @property
     def ratio(self) -> float:
-        """Ours over the peer's, of the medians."""
+        """Ours over the peer's: of the medians, or the median of the rounds'."""
+        if self.by_round:
+            return statistics.median(ours / peer for ours, peer in zip(self.ours, self.peer, strict=True))
         return statistics.median(self.ours) / statistics.median(self.peer)
 
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as text: medians, and the ratio, which carries over to other machines as the figures don't."""
-    cells = [("what", "ours", "peer", "ours/peer", "peer is")]
+    cells = [("what", "ours", "peer", "ours/peer", "peer is", "peer is off by", "note")]
     for row in rows:
         ours, peer = (f"{statistics.median(values):,.3g} {row.unit}" for values in (row.ours, row.peer))
-        cells.append((row.what, ours, peer, f"{row.ratio:.2f}", row.peer_name))
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells)
+        cells.append((row.what, ours, peer, _ratio(row.ratio), row.peer_name, row.accuracy, row.note))
+    columns = [column for column in zip(*cells, strict=True) if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    lines = zip(*columns, strict=True)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _ratio(ratio: float) -> str:
+    """Return a small one as a fraction: 0.01 could be a fiftieth as well as a hundredth."""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"1/{1 / ratio:,.0f}"

@@ -90,13 +90,13 @@ class PartitionLoop:
 
     def step(self, block_ms: int) -> int:
         """Read once, handle and commit what is due. Returns the number of entries that were settled."""
-        read = self._read(0 if self._unfinished else block_ms)
+        read = self._read(0 if self.unfinished else block_ms)
         if self._backlog_done and read.pending > self.in_hand + len(read.names()):
             self.drain_strays()
             return 0
         self._set_aside(read)
         settled = self.flush() if self._due(read) else 0
-        if not settled and self._unfinished:
+        if not settled and self.unfinished:
             self._commit(self._handle(()), ())
         if not self._hand:
             self._stop_where_all_is_poison(list(self._suspects.values()))
@@ -115,7 +115,8 @@ class PartitionLoop:
         return len(self._hand) + len(self._suspects)
 
     @property
-    def _unfinished(self) -> bool:
+    def unfinished(self) -> bool:
+        """Whether the handler has put work off."""
         return self._puts_off is not None and self._puts_off.unfinished
 
     def drain_strays(self) -> None:

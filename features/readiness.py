@@ -39,7 +39,18 @@ class Standing(NamedTuple):
 class Judge:
     """Judges a lane after each bar. Its verdict is worked out anew only where something that it rests on changed."""
 
-    __slots__ = ("_base", "_key", "_pick", "_places", "_program", "_ready_at", "lasting", "unready", "warming")
+    __slots__ = (
+        "_base",
+        "_judged",
+        "_key",
+        "_pick",
+        "_places",
+        "_program",
+        "_ready_at",
+        "lasting",
+        "unready",
+        "warming",
+    )
 
     def __init__(self, program: Program, ready_at: Callable[[int, int], int]) -> None:
         """ready_at(0, bars): when so many more bars have closed at the earliest."""
@@ -49,6 +60,9 @@ class Judge:
         self._base: dict[str, Unready] = {}
         self._places: dict[str, int] = {name: place for place, name in enumerate(program.names)}
         self._pick: Pick | None = None
+        """Takes those out that can be relied on, if finite; None: all of them are such."""
+        self._judged = False
+        """Whether there are any."""
         self.unready: dict[str, Unready] = {}
         self.warming = True
         self.lasting = False
@@ -70,7 +84,7 @@ class Judge:
 
     def look_again(self, values: list[float]) -> None:
         """Judge these values where nothing else has changed, but for one more bar like those before."""
-        if self._pick is None or isfinite(sum(self._pick(values))):
+        if not self._judged or isfinite(sum(self._pick(values) if self._pick is not None else values)):
             self.unready = self._base
         else:
             self.unready = {**self._base, **self._not_finite(values)}
@@ -95,7 +109,8 @@ class Judge:
         self._base = base
         self.warming = any(why.passing for why in base.values())
         places = [place for name, place in self._places.items() if name not in base]
-        self._pick = picker(places) if places else None
+        self._pick = picker(places) if places and base else None
+        self._judged = bool(places)
 
     def _not_finite(self, values: Sequence[float]) -> dict[str, Unready]:
         program = self._program

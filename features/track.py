@@ -49,6 +49,8 @@ class Slot:
     """Quotes taken into its open bars since their values were last worked out."""
     pairs: tuple[PairSeries, ...] = ()
     """Its indicators that look at another symbol."""
+    pairs_moved: bool = False
+    """They have changed since the lane's values were last written."""
     encoded: tuple[int, msgspec.Raw] | None = None
     """The lane's values as JSON, and after how many of its closed bars."""
 
@@ -58,7 +60,13 @@ class Slot:
         if not any(followed):
             return False
         self.lane.show_pairs([value for pair in self.pairs for value in pair.values])
+        self.pairs_moved = True
         return True
+
+    @property
+    def pressing(self) -> bool:
+        """Whether what is shown of its closed bars is wrong until its values are written."""
+        return bool(self.appended) or self.rewritten or (self.pairs_moved and not self.lane.stale)
 
 
 @dataclass

@@ -61,8 +61,8 @@ def _values(
 ) -> Iterator[str | bytes]:
     """Yield keys and values: first of lanes whose bars changed, then of the others while there is time."""
     clock_ms = engine.clock.now_ms if engine.clock is not None else 0
-    pressing = [(track, slot) for track, slot in slots if slot.touched and (slot.appended or slot.rewritten)]
-    waiting = [(track, slot) for track, slot in slots if slot.touched and not (slot.appended or slot.rewritten)]
+    pressing = [(track, slot) for track, slot in slots if slot.touched and slot.pressing]
+    waiting = [(track, slot) for track, slot in slots if slot.touched and not slot.pressing]
     for place, (track, slot) in enumerate((*pressing, *waiting)):
         late = place >= len(pressing)
         if late and found.lanes and not has_time():
@@ -71,7 +71,7 @@ def _values(
             slot.lane.reopen()
             slot.follow_pairs()
         # A lane whose history changed tells so first: what stands in Redis is wrong from now on.
-        slot.touched = slot.lane.stale
+        slot.touched, slot.pairs_moved = slot.lane.stale, False
         found.lanes += 1
         found.values += len(slot.lane.names)
         found.skipped += max(0, slot.quotes - 1)

@@ -17,7 +17,7 @@ from common.indicators.columns import F64, columns_of
 from common.indicators.joined import falls_short, joined
 from common.indicators.plan import Indicator
 from common.indicators.program import Program, make_program
-from common.indicators.running import first_given
+from common.indicators.running import Places, given_places
 from common.indicators.session import SessionClock, session_firsts, session_starts
 
 Span = tuple[int, int]
@@ -103,7 +103,8 @@ def _own(lane: LaneBars, indicator: Indicator, inputs: Sequence[F64]) -> Outputs
     found = _nothing(lane, indicator)
     for begin, end in _spans(lane, indicator):
         arrays = [array[:end] for array in inputs]
-        _fill(indicator, arrays, first_given(arrays, begin) if indicator.chained else begin, found)
+        places = given_places(arrays, begin) if indicator.chained else np.arange(begin, end)
+        _fill(indicator, arrays, places, found)
     return found
 
 
@@ -131,22 +132,20 @@ def _pair(lane: LaneBars, indicator: Indicator, other: Records | None) -> Output
         return found
     arrays, opens = joined(indicator, own, other)
     both = [np.full(len(opens), np.nan) for _ in indicator.names]
-    _fill(indicator, arrays, 0, both)
+    _fill(indicator, arrays, np.arange(len(opens)), both)
     places = first + np.searchsorted(own["open_ms"], opens)
     for output, values in zip(found, both, strict=True):
         output[places] = values
     return found
 
 
-def _fill(indicator: Indicator, arrays: Sequence[F64], begin: int, found: Outputs) -> None:
-    """Put an indicator's values over the arrays from an index on into `found`, where there are any."""
-    end = len(arrays[0])
-    if end - begin <= indicator.own_lookback:
+def _fill(indicator: Indicator, arrays: Sequence[F64], places: Places, found: Outputs) -> None:
+    """Put an indicator's values over some places of the arrays into `found`, where there are any."""
+    if len(places) <= indicator.own_lookback:
         return
-    _, filled = indicator.function.fill([array[begin:] for array in arrays], indicator.params)
-    first = begin + indicator.own_lookback
+    _, filled = indicator.function.fill([array[places] for array in arrays], indicator.params)
     for output, values in zip(found, filled, strict=True):
-        output[first:end] = values[indicator.own_lookback :]
+        output[places[indicator.own_lookback :]] = values[indicator.own_lookback :]
 
 
 def _nothing(lane: LaneBars, indicator: Indicator) -> Outputs:

@@ -48,7 +48,7 @@ def functions() -> Iterator[Function]:
 
 def call_text(function: Function, inputs: Sequence[str], params: Params) -> str:
     """Return the call of TA-Lib's Python package that gives the same: "talib.RSI(close, timeperiod=14)"."""
-    given = [*inputs, *(f"{name}={value:g}" for name, value in params.items())]
+    given = [*inputs, *(f"{name}={value!r}" for name, value in params.items())]
     return f"talib.{function.name}({', '.join(given)})"
 
 

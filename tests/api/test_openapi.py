@@ -11,7 +11,7 @@ import pytest
 from api.app import OPENAPI, routes
 from api.context import Context
 from tests.api.history import write_bars
-from tests.api.test_data import minutes
+from tests.api.test_data import cache, minutes
 from tests.api.test_health import working
 from tests.api.test_posts import CLOSE, FILL, STOP
 from tests.api.test_ticks import body, tick
@@ -57,8 +57,9 @@ async def test_every_reply_of_a_working_pipeline_is_valid(world: World, api: Api
     world.lane("EURUSD", "1m")
     world.signal("EURUSD")
     write_bars(world.settings.database_path, minutes(0, 3))
+    cache(world, minutes(0, 30))
     replies = {
-        path: await api[0].get(path.replace("{symbol}", "EURUSD") + "?limit=2&forming=1&equity=1000")
+        path: await api[0].get(path.replace("{symbol}", "EURUSD") + "?limit=2&forming=1&equity=1000&name=momentum")
         for path, operations in DOCUMENT["paths"].items() if "get" in operations and path != "/metrics"
     }  # fmt: skip
     for path, sent in POSTED:
