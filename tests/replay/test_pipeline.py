@@ -1,11 +1,13 @@
 """A run of the real processes with signals and a killed stage, replayed; kills of all: tests/pipeline/test_kills."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from common.redis_link import Link
+from tests.chaos.matrix import fault
 from tests.pipeline.harness import Pipeline
 from tests.replay.made import SYMBOLS, Copy, replayed
 from tests.support import wait_until
@@ -44,7 +46,15 @@ def stored(original: Path, tmp_path: Path) -> Copy:
     return Copy(Path(shutil.copy(original, tmp_path / "md.db")))
 
 
-def test_a_run_with_a_killed_stage_is_replayed_identical(stored: Copy, link: Link) -> None:
+@fault(
+    "F21",
+    row="a stored run of the real processes, in which the feature engine was killed -9, replayed into a scratch Redis",
+    promise="verdicts, bars and signals come out as they were stored live",
+    teeth="features/builder.py: in _absorb, at_ms > bar.last_ms in place of >=, after the run was stored",
+)
+def test_a_run_with_a_killed_stage_is_replayed_identical(
+    stored: Copy, link: Link, measured: Callable[..., None]
+) -> None:
     findings = replayed(stored.path, link)
 
     assert [tally.first for tally in findings.tallies.values()] == [None] * 5
@@ -52,6 +62,7 @@ def test_a_run_with_a_killed_stage_is_replayed_identical(stored: Copy, link: Lin
     assert compared["quotes"] + compared["rejects"] > CYCLES
     assert compared["bars"] > CYCLES
     assert compared["signals"] == stored.one("SELECT count(*) FROM signals")
+    measured(**compared, different=0)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +84,12 @@ def test_a_run_with_a_killed_stage_is_replayed_identical(stored: Copy, link: Lin
             "DELETE FROM signals WHERE id = '{}'",
         ),
     ],
+)
+@fault(
+    "F21",
+    row="one stored quote, bar or signal of that run altered or deleted behind its back",
+    promise="the replay names the first difference: which row, what was stored and what comes out",
+    teeth="replay/bars.py: in the comparison of prices, take what was stored for what came out",
 )
 def test_one_altered_row_of_it_is_found(stored: Copy, link: Link, kind: str, chosen: str, statement: str) -> None:
     altered = stored.one(chosen)
