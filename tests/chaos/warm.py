@@ -19,6 +19,8 @@ from tests.pipeline.harness import STAGES
 from tests.support import wait_until
 
 TIMEFRAMES = ("1m", "5m")
+WHOLE_FROM = 40
+"""The cycle by which the first bar of five minutes has closed, and is found to be built in part."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +54,24 @@ class Replay:
         return last
 
     def warm_up(self, deadline_s: float) -> None:
-        """Make the installation `warm`: stopped after its first cycles, with the vendors' history of every symbol."""
+        """Make the installation `warm`: stopped after its first cycles, with the vendors' history of every symbol.
+
+        The bars in which it began are built in part, and repaired: what a signal rests on depends on when that comes.
+        So it has come, in minutes and in five minutes, before anything is compared.
+        """
         with self.pipeline("warm") as pipeline:
-            self.start(pipeline, "1")
-            wait_until(lambda: self._ready(pipeline) and pipeline.settled(), deadline_s, "warm indicators")
+            self.start(pipeline, "20")
+            wait_until(lambda: self._whole(pipeline), deadline_s, "warm indicators over whole bars")
             for stage in (*STAGES, "simulator"):
                 pipeline.kill(stage, signal.SIGTERM)
             with suppress(redis.ConnectionError):
                 pipeline.client().shutdown()
             pipeline.redis.process.wait(timeout=20)
+
+    def _whole(self, pipeline: ForkedPipeline) -> bool:
+        if pipeline.cycle() < WHOLE_FROM or not self._ready(pipeline):
+            return False
+        return pipeline.rows("SELECT count(*) FROM gaps WHERE state = 'missing'") == [(0,)]
 
     def go_on(self, name: str) -> ForkedPipeline:
         """Return a copy of the warm installation, not started."""
@@ -68,18 +79,28 @@ class Replay:
         return self.pipeline(name)
 
     def closed_values(self, pipeline: ForkedPipeline) -> dict[str, FeatureSet]:
-        """Return what is served of each lane's closed bars."""
+        """Return what is served of each lane's closed bars, but for the moment at which that was written last.
+
+        The engine may have put off what it writes of the last quotes: then this waits.
+        """
+        wait_until(lambda: self._written(pipeline), 30, "the values of the last quotes")
+        return {name: msgspec.structs.replace(one, forming=None, clock_ms=0) for name, one in self._served(pipeline)}
+
+    def _written(self, pipeline: ForkedPipeline) -> bool:
+        """Tell whether all lanes of each symbol have seen the same quotes."""
+        newest: dict[str, set[int | None]] = {}
+        for _, one in self._served(pipeline):
+            newest.setdefault(one.symbol, set()).add(one.market_ms)
+        return all(len(seen) == 1 for seen in newest.values())
+
+    def _served(self, pipeline: ForkedPipeline) -> list[tuple[str, FeatureSet]]:
         client = pipeline.client()
         names = [keys.feature_values(0, symbol, timeframe) for symbol in self.digits for timeframe in TIMEFRAMES]
         found = [(name, client.get(name)) for name in names]
         client.close()
-        return {
-            name: msgspec.structs.replace(decode_features(body), forming=None)
-            for name, body in found
-            if isinstance(body, bytes)
-        }
+        return [(name, decode_features(body)) for name, body in found if isinstance(body, bytes)]
 
     def _ready(self, pipeline: ForkedPipeline) -> bool:
-        values = self.closed_values(pipeline)
+        values = dict(self._served(pipeline))
         lanes = [values.get(keys.feature_values(0, symbol, "1m")) for symbol in self.digits]
         return all(lane is not None and lane.ready for lane in lanes)
