@@ -6,8 +6,9 @@ from starlette.responses import Response
 from api.context import Context, context_of
 from api.errors import ascii_response
 from api.params import equity_of, whole
-from api.signal_advice import Advice, Question, Withheld, judge
+from api.signal_advice import Advice, Withheld, judge
 from api.signals_text import write_signals
+from api.trust import Question
 
 DEFAULT_LIMIT = 1  # the first client handles the first of several twice, and never the last
 LARGEST_LIMIT = 100
@@ -29,7 +30,8 @@ async def get_signals(request: Request) -> Response:
         context.metrics.count("md_signal_withheld_total", reason=refused.reason)
     for served in advice[:limit]:
         context.ledger.remember_served(served.signal)
-    return ascii_response(write_signals(advice[:limit], withheld, wall_ms, equity, context.settings.simulated))
+    currency, simulated = context.settings.account_currency, context.settings.simulated
+    return ascii_response(write_signals(advice[:limit], withheld, wall_ms, equity, currency, simulated))
 
 
 async def _judged(context: Context, equity: float, wall_ms: int) -> list[Advice | Withheld]:

@@ -1,0 +1,69 @@
+"""How large the order on a signal may be, for one caller's equity."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+
+from api.pipeline_state import SymbolState
+from api.positions import Position
+from api.trust import Question, market_price
+from common.account.rates import Pair, rate
+from common.errors import Rejected
+from common.messages import TIMEFRAME_MS, Signal
+from common.sizing import Margin, Terms, es95, exact, lots_for
+from common.symbols import Symbol
+
+
+@dataclass(frozen=True)
+class Size:
+    """Lots, and what they are expected to lose where it goes wrong, in account currency."""
+
+    lots: Decimal
+    es95: float
+
+
+def sized(question: Question, state: SymbolState, signal: Signal) -> Size:
+    """Return the size for the caller's equity. Rejected says why there is none."""
+    symbol = state.symbol
+    # The stop that the client gets, rounded as it gets it, is what the size is for.
+    distance = float(abs(exact(signal.entry) - exact(round(signal.stop_loss, symbol.digits))))
+    terms = Terms.of(
+        symbol.contract_size, symbol.lot_min, symbol.lot_step, symbol.lot_max, rate_of(question, symbol.quote_currency)
+    )
+    risk = exact(question.settings.risk_per_trade) * exact(question.equity)
+    lots = lots_for(risk, distance, terms, _margin(question, symbol, exact(signal.entry), terms))
+    return Size(lots, es95(lots, distance, signal.atr, TIMEFRAME_MS[signal.timeframe], terms))
+
+
+def rate_of(question: Question, currency: str) -> Decimal:
+    """Return what one of a currency is worth in the account's. Rejected("currency") if no fresh rate says."""
+    return rate(currency, question.settings.account_currency, _pairs(question))
+
+
+def _pairs(question: Question) -> Iterator[Pair]:
+    for name, state in question.pipeline.symbols.items():
+        symbol = state.symbol
+        if symbol.base_currency:
+            yield Pair(name, symbol.base_currency, symbol.quote_currency, partial(market_price, question, state))
+
+
+def _margin(question: Question, symbol: Symbol, price: Decimal, terms: Terms) -> Margin:
+    bound = sum((_bound_by(question, position) for position in question.positions.opened()), Decimal(0))
+    allowed = exact(question.settings.margin_limit) * exact(question.equity) - bound
+    return Margin(_margin_per_lot(question, symbol, price, terms.rate), allowed)
+
+
+def _margin_per_lot(question: Question, symbol: Symbol, price: Decimal, quote_rate: Decimal) -> Decimal:
+    worth = exact(symbol.contract_size) * price * quote_rate
+    if symbol.margin_rate is not None:
+        return worth * exact(symbol.margin_rate)
+    return worth / exact(question.settings.account_leverage)
+
+
+def _bound_by(question: Question, position: Position) -> Decimal:
+    symbol = question.table.symbols.get(position.symbol)
+    if symbol is None:
+        raise Rejected("margin", f"what trade {position.trade_id} on {position.symbol} binds is not known")
+    per_lot = _margin_per_lot(question, symbol, exact(position.entry), rate_of(question, symbol.quote_currency))
+    return exact(position.lots) * per_lot
