@@ -20,6 +20,7 @@ from api import (
     background,
     bars,
     breakers,
+    broker,
     dashboard,
     features,
     gaps,
@@ -62,6 +63,8 @@ def routes() -> list[Route]:
         Route("/api/positions", report_routes.get_positions, methods=["GET"]),
         Route("/api/executions", report_routes.post_execution, methods=["POST"]),
         Route("/api/executions/close", report_routes.post_close, methods=["POST"]),
+        Route("/api/broker/symbols", broker.get_broker_symbols, methods=["GET"]),
+        Route("/api/broker/symbols", broker.post_broker_symbols, methods=["POST"]),
         Route("/api/events", report_routes.post_event, methods=["POST"]),
         Route("/api/ticks", tick_routes.post_ticks, methods=["POST"]),
     ]

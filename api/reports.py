@@ -60,7 +60,7 @@ def fill_of(body: Body) -> Fill:
         raise invalid("action is wrong", "BUY or SELL", _shown(action))
     return Fill(
         trade_id=_trade_id(body),
-        symbol=_name(body, "symbol"),
+        symbol=name_of(body, "symbol"),
         action=action,
         lots=_positive(body, "lots"),
         entry=_positive(body, "entry_price"),
@@ -83,7 +83,7 @@ def close_of(body: Body) -> Close:
 
 def event_of(body: Body) -> str:
     """Return the name of the event that POST /api/events reports. ApiError 422 if there is none."""
-    return _name(body, "event")
+    return name_of(body, "event")
 
 
 def fingerprint(body: Body) -> str:
@@ -99,10 +99,11 @@ def _trade_id(body: Body) -> str:
     return text
 
 
-def _name(body: Body, key: str) -> str:
+def name_of(body: Body, key: str, place: str = "") -> str:
+    """Return a name. ApiError 422 says what is wrong with it, and where (without a place: its key)."""
     value = body.get(key)
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise invalid(f"{key} is wrong", "1 to 64 printable ASCII characters without blanks", _shown(value))
+        raise invalid(f"{place or key} is wrong", "1 to 64 printable ASCII characters without blanks", _shown(value))
     return value
 
 

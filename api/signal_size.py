@@ -1,7 +1,7 @@
 """How large the order on a signal may be, for one caller's equity."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 
@@ -13,6 +13,9 @@ from common.errors import Rejected
 from common.messages import TIMEFRAME_MS, Signal
 from common.sizing import Margin, Terms, es95, exact, lots_for
 from common.symbols import Symbol
+
+# How far a reported tick value may be from today's rate: it was right when the terminal sent it, perhaps days ago.
+TICK_VALUE_TOLERANCE = Decimal("0.1")
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,30 @@ def sized(question: Question, state: SymbolState, signal: Signal) -> Size:
     symbol = state.symbol
     # The stop that the client gets, rounded as it gets it, is what the size is for.
     distance = float(abs(exact(signal.entry) - exact(round(signal.stop_loss, symbol.digits))))
-    terms = Terms.of(
-        symbol.contract_size, symbol.lot_min, symbol.lot_step, symbol.lot_max, rate_of(question, symbol.quote_currency)
-    )
+    terms = _terms(question, symbol)
     risk = exact(question.settings.risk_per_trade) * exact(question.equity)
     lots = lots_for(risk, distance, terms, _margin(question, symbol, exact(signal.entry), terms))
     return Size(lots, es95(lots, distance, signal.atr, TIMEFRAME_MS[signal.timeframe], terms))
+
+
+def _terms(question: Question, symbol: Symbol) -> Terms:
+    """Return the broker's terms at today's rate. Rejected("terms") if the broker's tick value contradicts them.
+
+    A tick value is a moment's, so it only tells the worth of a point where that doesn't move.
+    """
+    worth = rate_of(question, symbol.quote_currency)
+    terms = Terms.of(symbol.contract_size, symbol.lot_min, symbol.lot_step, symbol.lot_max, worth)
+    if symbol.tick_value is None:
+        return terms
+    told = exact(symbol.tick_value) / exact(symbol.tick_size)
+    if symbol.quote_currency == question.settings.account_currency:
+        return replace(terms, contract_size=told)
+    if abs(told - terms.point_value) > TICK_VALUE_TOLERANCE * told:
+        found = (
+            f"the broker's tick value makes a point worth {told:.4f} a lot, its contract size {terms.point_value:.4f}"
+        )
+        raise Rejected("terms", found)
+    return terms
 
 
 def rate_of(question: Question, currency: str) -> Decimal:
@@ -55,6 +76,8 @@ def _margin(question: Question, symbol: Symbol, price: Decimal, terms: Terms) ->
 
 
 def _margin_per_lot(question: Question, symbol: Symbol, price: Decimal, quote_rate: Decimal) -> Decimal:
+    if symbol.margin_per_lot is not None:
+        return exact(symbol.margin_per_lot)
     worth = exact(symbol.contract_size) * price * quote_rate
     if symbol.margin_rate is not None:
         return worth * exact(symbol.margin_rate)
@@ -62,8 +85,9 @@ def _margin_per_lot(question: Question, symbol: Symbol, price: Decimal, quote_ra
 
 
 def _bound_by(question: Question, position: Position) -> Decimal:
-    symbol = question.table.symbols.get(position.symbol)
-    if symbol is None:
+    known = question.table.symbols.get(position.symbol)
+    if known is None:
         raise Rejected("margin", f"what trade {position.trade_id} on {position.symbol} binds is not known")
+    symbol = question.broker.held(known)
     per_lot = _margin_per_lot(question, symbol, exact(position.entry), rate_of(question, symbol.quote_currency))
     return exact(position.lots) * per_lot

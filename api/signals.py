@@ -1,11 +1,15 @@
 """GET /api/signals: the advice for one caller's equity, and why there is none where there is none."""
 
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.broker_book import BrokerBook
 from api.context import Context, context_of
 from api.errors import ascii_response
 from api.params import equity_of, whole
+from api.pipeline_state import SymbolState
 from api.signal_advice import Advice, Withheld, judge
 from api.signals_text import write_signals
 from api.trust import Question
@@ -38,8 +42,16 @@ async def _judged(context: Context, equity: float, wall_ms: int) -> list[Advice 
     pipeline = await context.state.read()
     # Asked after the read: a connection that the read found broken counts.
     delivered = context.publisher.delivered
-    question = Question(context.settings, context.table, pipeline, context.ledger.positions, wall_ms, equity, delivered)
-    return [judge(question, state) for state in pipeline.symbols.values()]
+    ledger = context.ledger
+    question = Question(
+        context.settings, context.table, pipeline, ledger.positions, ledger.broker, wall_ms, equity, delivered
+    )
+    return [judge(question, _as_traded(ledger.broker, state)) for state in pipeline.symbols.values()]
+
+
+def _as_traded(broker: BrokerBook, state: SymbolState) -> SymbolState:
+    """Return a symbol's state with the broker's terms that hold."""
+    return replace(state, symbol=broker.held(state.symbol))
 
 
 def _worth(advice: Advice) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from api.broker_book import BrokerBook
 from api.freshness import SILENT_AFTER_MS, data_age_ms, engine_current, engine_lag_ms
 from api.pipeline_state import Pipeline, SymbolState
 from api.positions import Positions
@@ -22,6 +23,7 @@ class Question:
     table: SymbolTable
     pipeline: Pipeline
     positions: Positions
+    broker: BrokerBook
     wall_ms: int
     equity: float
     journal_delivered: bool

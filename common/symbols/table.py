@@ -53,6 +53,10 @@ class Symbol(_Frozen):
     lot_min: float = Field(gt=0)
     lot_step: float = Field(gt=0)
     lot_max: float = Field(gt=0)
+    tick_value: float | None = Field(default=None, gt=0)
+    """What one lot earns a tick, in account currency, as terminals report it; None: as `contract_size` says."""
+    margin_per_lot: float | None = Field(default=None, gt=0)
+    """In account currency; goes before `margin_rate`."""
     margin_rate: float | None = Field(default=None, gt=0, le=1)
     """Share of a position's worth that the broker binds as margin; None: as the account's leverage says."""
     partition_group: str = ""

@@ -194,7 +194,7 @@ async def test_an_account_in_euros_trades_the_dow_by_the_live_rate(world: World,
 async def test_without_a_fresh_rate_there_is_no_signal(world: World, tmp_path: Path, rate_is: str, detail: str) -> None:
     world.alive("US30")
     world.signal("US30")
-    symbols = ("US30", "EURUSD")
+    symbols: tuple[str, ...] = ("US30", "EURUSD")
     if rate_is == "stale":
         world.lane("EURUSD", age_ms=31_000)
     elif rate_is == "late":
