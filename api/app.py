@@ -117,6 +117,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
             yield
     finally:
         await context.pool.close()
+        context.account.save()
         context.journal.close()
         context.ticks.close()
 

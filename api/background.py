@@ -35,6 +35,7 @@ async def run(context: Context) -> None:
         group.create_task(_every(0.0, "ticks", partial(_send, context.ticks.arrived, context.tick_publisher)))
         group.create_task(_every(TICK_S, "positions", partial(Watch().look, context)))
         group.create_task(_every(TICK_S, "equity", _EquityObserver(context).observe))
+        group.create_task(_every(TICK_S, "account", partial(_save_account, context)))
         group.create_task(_every(TICK_S, "sessions", partial(prepare_sessions, context)))
         group.create_task(_every(TRIM_EVERY_S, "housekeeping", partial(keep_house, context)))
 
@@ -79,6 +80,10 @@ class _Beat:
 
     def _keep(self, key: str, value: bytes) -> None:
         self._waiting.append(("SET", key, value))
+
+
+async def _save_account(context: Context) -> None:
+    await asyncio.to_thread(context.account.save)
 
 
 async def keep_house(context: Context) -> None:

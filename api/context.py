@@ -8,6 +8,7 @@ from typing import cast
 
 from starlette.requests import Request
 
+from api.account import AccountBook
 from api.journal import Journal
 from api.ledger import Ledger
 from api.operator_metrics import Rate
@@ -54,6 +55,7 @@ class Context:
     history: History
     journal: Journal
     ledger: Ledger
+    account: AccountBook
     publisher: Publisher
     ticks: TickDesk
     tick_publisher: Publisher
@@ -109,6 +111,7 @@ def make_context(
         history=History(settings.database_path),
         journal=journal,
         ledger=ledger,
+        account=AccountBook(settings, journal),
         publisher=Publisher(pool, ledger, settings.stream_partitions, settings.stream_budget, metrics),
         ticks=ticks,
         tick_publisher=Publisher(

@@ -47,10 +47,11 @@ class Close:
     trade_id: str
     reason: str
     price: float
+    pnl: float | None
 
     def closing(self, at_ms: int) -> Closing:
         """Return the end of the position."""
-        return Closing(at_ms, "reported", self.price, self.reason)
+        return Closing(at_ms, "reported", self.price, self.reason, self.pnl)
 
 
 def fill_of(body: Body) -> Fill:
@@ -78,7 +79,8 @@ def close_of(body: Body) -> Close:
     pnl = body.get("pnl")
     if pnl is not None and not _is_number(pnl):
         raise invalid("pnl is wrong", "a number", _shown(pnl))
-    return Close(_trade_id(body), str(reason), _positive(body, "exit_price"))
+    told = None if pnl is None else float(cast(float, pnl))
+    return Close(_trade_id(body), str(reason), _positive(body, "exit_price"), told)
 
 
 def event_of(body: Body) -> str:

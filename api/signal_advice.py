@@ -6,6 +6,7 @@ from decimal import Decimal
 from api.pipeline_state import SymbolState
 from api.plain_text import plain
 from api.positions import Positions
+from api.signal_account import account_allows, cooled_down
 from api.signal_size import sized
 from api.times import Now
 from api.trust import Question, trusted_age_ms
@@ -41,8 +42,10 @@ def judge(question: Question, state: SymbolState) -> Advice | Withheld:
     now = question.now(state)
     try:
         age_ms = trusted_age_ms(question, state)
+        account_allows(question, now.stream_ms or question.wall_ms)
         signal = _current(state, now)
         _not_taken(question.positions, state.symbol, signal)
+        cooled_down(question, state.symbol.name, now.stream_ms or question.wall_ms)
         _sides_are_right(state, signal)
         size = sized(question, state, signal)
     except Rejected as e:

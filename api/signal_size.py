@@ -1,14 +1,12 @@
 """How large the order on a signal may be, for one caller's equity."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import partial
 
 from api.pipeline_state import SymbolState
 from api.positions import Position
-from api.trust import Question, market_price
-from common.account.rates import Pair, rate
+from api.signal_account import rate_of, risk_of
+from api.trust import Question
 from common.errors import Rejected
 from common.messages import TIMEFRAME_MS, Signal
 from common.sizing import Margin, Terms, es95, exact, lots_for
@@ -32,8 +30,8 @@ def sized(question: Question, state: SymbolState, signal: Signal) -> Size:
     # The stop that the client gets, rounded as it gets it, is what the size is for.
     distance = float(abs(exact(signal.entry) - exact(round(signal.stop_loss, symbol.digits))))
     terms = _terms(question, symbol)
-    risk = exact(question.settings.risk_per_trade) * exact(question.equity)
-    lots = lots_for(risk, distance, terms, _margin(question, symbol, exact(signal.entry), terms))
+    margin = _margin(question, symbol, exact(signal.entry), terms)
+    lots = lots_for(risk_of(question), distance, terms, margin)
     return Size(lots, es95(lots, distance, signal.atr, TIMEFRAME_MS[signal.timeframe], terms))
 
 
@@ -55,18 +53,6 @@ def _terms(question: Question, symbol: Symbol) -> Terms:
         )
         raise Rejected("terms", found)
     return terms
-
-
-def rate_of(question: Question, currency: str) -> Decimal:
-    """Return what one of a currency is worth in the account's. Rejected("currency") if no fresh rate says."""
-    return rate(currency, question.settings.account_currency, _pairs(question))
-
-
-def _pairs(question: Question) -> Iterator[Pair]:
-    for name, state in question.pipeline.symbols.items():
-        symbol = state.symbol
-        if symbol.base_currency:
-            yield Pair(name, symbol.base_currency, symbol.quote_currency, partial(market_price, question, state))
 
 
 def _margin(question: Question, symbol: Symbol, price: Decimal, terms: Terms) -> Margin:

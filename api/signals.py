@@ -27,7 +27,7 @@ async def get_signals(request: Request) -> Response:
     wall_ms = context.wall_ms()
     if "equity" in query:
         context.sightings.poll_wall_ms, context.sightings.equity = wall_ms, equity
-    judged = await _judged(context, equity, wall_ms)
+    judged = await _judged(context, equity, wall_ms, told="equity" in query)
     advice = sorted((item for item in judged if isinstance(item, Advice)), key=_worth, reverse=True)
     withheld = [item for item in judged if isinstance(item, Withheld)]
     for refused in withheld:
@@ -38,13 +38,27 @@ async def get_signals(request: Request) -> Response:
     return ascii_response(write_signals(advice[:limit], withheld, wall_ms, equity, currency, simulated))
 
 
-async def _judged(context: Context, equity: float, wall_ms: int) -> list[Advice | Withheld]:
+async def _judged(context: Context, equity: float, wall_ms: int, told: bool) -> list[Advice | Withheld]:
+    """Judge every symbol. told: the caller named the equity, so that it is an observation, too."""
     pipeline = await context.state.read()
+    ledger, account = context.ledger, context.account
+    stream_ms = pipeline.now(wall_ms).stream_ms
+    if told and stream_ms is not None:
+        account.observe(equity, stream_ms, None, flat=not ledger.positions.opened())
+    account_equity = equity if told or account.state is None else account.state.equity
     # Asked after the read: a connection that the read found broken counts.
     delivered = context.publisher.delivered
-    ledger = context.ledger
     question = Question(
-        context.settings, context.table, pipeline, ledger.positions, ledger.broker, wall_ms, equity, delivered
+        context.settings,
+        context.table,
+        pipeline,
+        ledger.positions,
+        ledger.broker,
+        account,
+        wall_ms,
+        equity,
+        account_equity,
+        delivered,
     )
     return [judge(question, _as_traded(ledger.broker, state)) for state in pipeline.symbols.values()]
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from api.account import AccountBook
 from api.broker_book import BrokerBook
 from api.freshness import SILENT_AFTER_MS, data_age_ms, engine_current, engine_lag_ms
 from api.pipeline_state import Pipeline, SymbolState
@@ -24,8 +25,12 @@ class Question:
     pipeline: Pipeline
     positions: Positions
     broker: BrokerBook
+    account: AccountBook
     wall_ms: int
     equity: float
+    """What the size is for."""
+    account_equity: float
+    """What the account's rules are held against: the caller's equity, or what was observed last."""
     journal_delivered: bool
     """Whether what was accepted by POST has been sent on since Redis was last away."""
 
