@@ -25,12 +25,14 @@ from api import (
     features,
     gaps,
     health,
+    heartbeat,
     indicators,
     report_routes,
     signals,
     sources,
     symbols,
     tick_routes,
+    trade_routes,
 )
 from api.context import Context
 from api.errors import ApiError, ascii_response, json_response
@@ -61,6 +63,9 @@ def routes() -> list[Route]:
         Route("/api/sources/{name}/breaker", breakers.post_breaker, methods=["POST"]),
         Route("/api/symbols", symbols.get_symbols, methods=["GET"]),
         Route("/api/positions", report_routes.get_positions, methods=["GET"]),
+        Route("/api/executions", trade_routes.get_executions, methods=["GET"]),
+        Route("/api/performance", trade_routes.get_performance, methods=["GET"]),
+        Route("/api/heartbeat", heartbeat.post_heartbeat, methods=["POST"]),
         Route("/api/executions", report_routes.post_execution, methods=["POST"]),
         Route("/api/executions/close", report_routes.post_close, methods=["POST"]),
         Route("/api/broker/symbols", broker.get_broker_symbols, methods=["GET"]),

@@ -25,6 +25,7 @@ from common.settings import Settings
 from common.symbols import SymbolTable, load_symbols
 
 STAGE = "api"
+HEARTBEAT_FRESH_MS = 10_000  # what it says of margin is of that moment
 
 
 @dataclass
@@ -34,7 +35,17 @@ class Sightings:
     report_wall_ms: int | None = None
     poll_wall_ms: int | None = None
     equity: float | None = None
-    """As the last poll gave it."""
+    """As the last poll or heartbeat gave it."""
+    heartbeat_wall_ms: int | None = None
+    free_margin: float | None = None
+    """As the last heartbeat gave it; None: it didn't."""
+    positions: int | None = None
+    """How many the client says that it holds."""
+
+    def free_margin_now(self, wall_ms: int) -> float | None:
+        """Return the free margin of the last heartbeat, if that is fresh."""
+        told_ms = self.heartbeat_wall_ms
+        return self.free_margin if told_ms is not None and wall_ms - told_ms <= HEARTBEAT_FRESH_MS else None
 
     @property
     def last_wall_ms(self) -> int | None:

@@ -5,7 +5,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, TypeGuard
 
 from api.errors import invalid
 from api.positions import Closing, Position
@@ -77,9 +77,9 @@ def close_of(body: Body) -> Close:
     if reason not in EXIT_REASONS:
         raise invalid("exit_reason is wrong", "one of " + ", ".join(EXIT_REASONS), _shown(reason))
     pnl = body.get("pnl")
-    if pnl is not None and not _is_number(pnl):
+    if pnl is not None and not is_number(pnl):
         raise invalid("pnl is wrong", "a number", _shown(pnl))
-    told = None if pnl is None else float(cast(float, pnl))
+    told = None if pnl is None else float(pnl)
     return Close(_trade_id(body), str(reason), _positive(body, "exit_price"), told)
 
 
@@ -111,9 +111,9 @@ def name_of(body: Body, key: str, place: str = "") -> str:
 
 def _positive(body: Body, key: str) -> float:
     value = body.get(key)
-    if not _is_number(value) or not cast(float, value) > 0:
+    if not is_number(value) or not value > 0:
         raise invalid(f"{key} is wrong", "a number above 0", _shown(value))
-    return float(cast(float, value))
+    return float(value)
 
 
 def _price(body: Body, key: str) -> float:
@@ -121,12 +121,13 @@ def _price(body: Body, key: str) -> float:
     value = body.get(key)
     if value is None:
         return 0.0
-    if not _is_number(value) or not cast(float, value) >= 0:
+    if not is_number(value) or not value >= 0:
         raise invalid(f"{key} is wrong", "a number, or 0 for none", _shown(value))
-    return float(cast(float, value))
+    return float(value)
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell whether this is a finite number, and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -58,6 +58,8 @@ def _terms(question: Question, symbol: Symbol) -> Terms:
 def _margin(question: Question, symbol: Symbol, price: Decimal, terms: Terms) -> Margin:
     bound = sum((_bound_by(question, position) for position in question.positions.opened()), Decimal(0))
     allowed = exact(question.settings.margin_limit) * exact(question.equity) - bound
+    if question.free_margin is not None:
+        allowed = min(allowed, exact(question.free_margin))
     return Margin(_margin_per_lot(question, symbol, price, terms.rate), allowed)
 
 

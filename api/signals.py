@@ -58,6 +58,7 @@ async def _judged(context: Context, equity: float, wall_ms: int, told: bool) -> 
         wall_ms,
         equity,
         account_equity,
+        context.sightings.free_margin_now(wall_ms),
         delivered,
     )
     return [judge(question, _as_traded(ledger.broker, state)) for state in pipeline.symbols.values()]

@@ -31,6 +31,8 @@ class Question:
     """What the size is for."""
     account_equity: float
     """What the account's rules are held against: the caller's equity, or what was observed last."""
+    free_margin: float | None
+    """As a client told it lately; None: nobody did."""
     journal_delivered: bool
     """Whether what was accepted by POST has been sent on since Redis was last away."""
 

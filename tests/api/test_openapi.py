@@ -24,7 +24,7 @@ Object = dict[str, dict[str, dict[str, object]]]
 TICKS = json.dumps(body(tick()))
 POSTED = (
     ("/api/executions", FILL), ("/api/executions/close", CLOSE), ("/api/events", STOP), ("/api/ticks", TICKS),
-    ("/api/broker/symbols", posted()),
+    ("/api/broker/symbols", posted()), ("/api/heartbeat", '{"equity":1000.5,"positions":[]}'),
 )  # fmt: skip
 DOCUMENT = json.loads(OPENAPI.read_text())
 
@@ -67,7 +67,7 @@ async def test_every_reply_of_a_working_pipeline_is_valid(world: World, api: Api
     }  # fmt: skip
     for path, sent in POSTED:
         replies[path, "post"] = await api[0].post(path, content=sent)
-    for path in ("/api/positions", "/api/broker/symbols"):
+    for path in ("/api/positions", "/api/broker/symbols", "/api/executions", "/api/performance"):
         replies[path, "get after"] = await api[0].get(path)
     for (path, when), reply in replies.items():
         method = when.partition(" ")[0]
