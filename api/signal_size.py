@@ -74,6 +74,8 @@ def _margin_per_lot(question: Question, symbol: Symbol, price: Decimal, quote_ra
 
 def _bound_by(question: Question, position: Position) -> Decimal:
     known = question.table.symbols.get(position.symbol)
+    if known is None and question.free_margin is not None:
+        return Decimal(0)  # the free margin that was told is less by what it binds
     if known is None:
         raise Rejected("margin", f"what trade {position.trade_id} on {position.symbol} binds is not known")
     symbol = question.broker.held(known)

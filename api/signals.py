@@ -32,10 +32,12 @@ async def get_signals(request: Request) -> Response:
     withheld = [item for item in judged if isinstance(item, Withheld)]
     for refused in withheld:
         context.metrics.count("md_signal_withheld_total", reason=refused.reason)
-    for served in advice[:limit]:
+    # Under rules each is sized as if it were the only one: the room to a limit isn't there twice.
+    shown = advice[: limit if context.account.rules is None else 1]
+    for served in shown:
         context.ledger.remember_served(served.signal)
     currency, simulated = context.settings.account_currency, context.settings.simulated
-    return ascii_response(write_signals(advice[:limit], withheld, wall_ms, equity, currency, simulated))
+    return ascii_response(write_signals(shown, withheld, wall_ms, equity, currency, simulated))
 
 
 async def _judged(context: Context, equity: float, wall_ms: int, told: bool) -> list[Advice | Withheld]:

@@ -119,6 +119,26 @@ def test_sizes_equal_published_examples(
     assert lots_for(Decimal(risk), distance, Terms.of(*contract, Decimal(worth))) == Decimal(lots)
 
 
+@pytest.mark.parametrize(
+    ("name", "distance", "lots"),
+    [
+        # 1,000 USD at risk. help.e8markets.com: a dollar on a lot of gold is 100 dollars: 4.00 are 400, 2.5 lots.
+        ("XAUUSD", 4.00, "2.50"),
+        # tier1fx.com: a pip of a lot is 10 dollars on EURUSD and GBPUSD; 30 pips are 300, 3.333 lots.
+        ("EURUSD", 0.0030, "3.33"),
+        ("GBPUSD", 0.0030, "3.33"),
+        # The table's own word, "a lot of an index is 1 unit of currency a point": 70 points, 14.28 lots, so 14.2.
+        ("NAS100", 70.0, "14.2"),
+        ("US30", 70.0, "14.2"),
+        ("US500", 70.0, "14.2"),
+    ],
+)
+def test_every_symbol_of_the_built_in_table_is_sized_right(name: str, distance: float, lots: str) -> None:
+    symbol = symbol_table.load_symbols((name,)).symbols[name]
+    terms = Terms.of(symbol.contract_size, symbol.lot_min, symbol.lot_step, symbol.lot_max)
+    assert lots_for(Decimal(1_000), distance, terms) == Decimal(lots)
+
+
 def test_margin_reduces_a_size_and_below_the_minimum_there_is_none() -> None:
     # foreign-ib.blogspot.com, metals: a lot of gold at 1585 binds 100 x 1585 / 100 = 1,585 dollars at 1 %.
     terms, per_lot = Terms.of(*GOLD), Decimal(1585)

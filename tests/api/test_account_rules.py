@@ -91,6 +91,22 @@ async def test_a_position_without_a_stop_leaves_nothing_to_risk(world: World, tm
         assert (await asked(client, 100_000))[0] == "open_risk"
 
 
+async def test_under_rules_a_reply_has_one_signal(world: World, tmp_path: Path) -> None:
+    trading(world)
+    world.signal("NAS100", **FAR)
+    for rules, count in (("none", 2), ("ftmo_2step", 1)):
+        async with ruled(world, tmp_path / rules, account_rules=rules) as (client, _):
+            assert (await client.get("/api/signals?equity=100000&limit=9")).json()["count"] == count
+
+
+@pytest.mark.parametrize("equity", ["0", "-500", "nan", "inf", "1e308", "much", ""])
+async def test_an_equity_that_is_none_is_no_observation(world: World, tmp_path: Path, equity: str) -> None:
+    trading(world)
+    async with ruled(world, tmp_path) as (client, context):
+        assert (await client.get(f"/api/signals?equity={equity}")).status_code == 422
+        assert (context.account.state, context.sightings.equity) == (None, None)
+
+
 async def test_after_a_loss_its_symbol_rests(world: World, tmp_path: Path) -> None:
     trading(world)
     fill = FILL.replace("US100.e", "EURUSD").replace("momentum_v3", "other")

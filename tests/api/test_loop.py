@@ -64,6 +64,16 @@ async def test_the_free_margin_of_a_fresh_heartbeat_bounds_the_size(world: World
     assert (await asked(api[0], 100_000))[0] == 9.17
 
 
+async def test_a_position_on_an_unknown_symbol_leaves_no_size_but_where_the_free_margin_is_told(
+    world: World, api: Api
+) -> None:
+    trading(world)
+    await api[0].post("/api/executions", content=FILL.replace("US100.e", "BTCUSD"))
+    assert (await asked(api[0], 100_000))[0] == "margin"
+    await beat(api[0], free_margin=50_000)
+    assert (await asked(api[0], 100_000))[0] == 9.17
+
+
 async def test_a_heartbeats_balance_is_the_anchor_of_the_next_day(world: World, tmp_path: Path) -> None:
     trading(world)
     async with ruled(world, tmp_path) as (client, context):
