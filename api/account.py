@@ -31,6 +31,8 @@ class AccountBook:
         self.rules: AccountRules | None = load_rules(settings.account_rules)
         self.state: AccountState | None = None
         """None: no equity was observed yet."""
+        self.reached: list[str] = []
+        """Limits that were reached and are not in the history yet."""
         self._start = settings.account_start_balance
         self._account = f"{settings.account_id}|{self._start!r}"
         self._journal = journal
@@ -47,6 +49,7 @@ class AccountBook:
         before = self.state or begin(self.rules, self._start, equity, at_ms)
         self.state = observe(before, self.rules, equity, at_ms, balance, flat)
         for reason in self.state.blocked.keys() - before.blocked.keys():
+            self.reached.append(reason)
             log.warning("account.limit_reached", reason=reason, equity=equity)
 
     def to_save(self) -> bytes | None:

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api import (
+    account_routes,
     background,
     bars,
     breakers,
@@ -65,6 +66,7 @@ def routes() -> list[Route]:
         Route("/api/positions", report_routes.get_positions, methods=["GET"]),
         Route("/api/executions", trade_routes.get_executions, methods=["GET"]),
         Route("/api/performance", trade_routes.get_performance, methods=["GET"]),
+        Route("/api/account", account_routes.get_account, methods=["GET"]),
         Route("/api/heartbeat", heartbeat.post_heartbeat, methods=["POST"]),
         Route("/api/executions", report_routes.post_execution, methods=["POST"]),
         Route("/api/executions/close", report_routes.post_close, methods=["POST"]),

@@ -83,7 +83,14 @@ class _Beat:
 
 
 async def _save_account(context: Context) -> None:
+    """Keep the account's state, and tell the history of limits that were reached since the last look."""
     await asyncio.to_thread(context.account.save)
+    state = context.account.state
+    while state is not None and context.account.reached:
+        reason = context.account.reached[0]
+        until_ms = state.blocked.get(reason, 0)
+        await context.ledger.limit_reached(reason, until_ms, state.equity, state.seen_ms, context.wall_ms())
+        context.account.reached.pop(0)
 
 
 async def keep_house(context: Context) -> None:

@@ -25,7 +25,8 @@ log = structlog.get_logger()
 
 PRESUMED = "position_presumed_closed"
 EQUITY = "equity_observed"
-OWN_REPORTS = ("presumed:", "equity:")  # ids of what the api itself reports
+LIMIT_REACHED = "account_limit_reached"
+OWN_REPORTS = ("presumed:", "equity:", "limit:")  # ids of what the api itself reports
 BROKER = "broker:"  # ids of a terminal's reports of its broker's terms
 SAME_EVENT_MS = 60_000  # an equal event within this is the same one, sent again; its client tries three times in 15 s
 
@@ -156,6 +157,12 @@ class Ledger:
         message = ClientEvent(f"presumed:{position.trade_id}", PRESUMED, closing.at_ms, body)
         await self._accept(message, wall_ms, self._partition(position.symbol))
         log.warning("position.presumed_closed", trade_id=position.trade_id, outcome=closing.outcome)
+
+    async def limit_reached(self, reason: str, until_ms: int, equity: float, stream_ms: int, wall_ms: int) -> None:
+        """Record that a limit of the account's rules was reached; once for each reset."""
+        body: dict[str, object] = {"reason": reason, "until_ms": until_ms, "equity": equity}
+        message = ClientEvent(f"limit:{reason}:{until_ms}:{stream_ms}", LIMIT_REACHED, stream_ms, body)
+        await self._accept(message, wall_ms, 0)
 
     async def observe_equity(self, equity: float, stream_ms: int, wall_ms: int) -> None:
         """Record the equity that a client's poll carried: it arrives nowhere else."""

@@ -1,5 +1,6 @@
 """The account's rules in the advice: a limit stops it until its reset, also over a restart, and says so."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,8 +9,9 @@ import httpx
 import pytest
 
 from api.context import Context, make_context
+from common import keys
 from common.errors import Fatal
-from tests.api.test_posts import CLOSE, FILL
+from tests.api.test_posts import CLOSE, FILL, entries
 from tests.api.world import NOON_MS, World, serving, settings_for
 
 FAR = {"expires_ms": NOON_MS + 100 * 3_600_000}
@@ -55,6 +57,27 @@ async def test_near_the_daily_limit_size_shrinks_and_at_it_there_is_none_until_t
         trading(world, NOON_MS + 8 * 3_600_000)  # midnight in Prague
         # 99,000 now, and 95,000 as the balance of the day before: the limit is 94,000 by the higher of both.
         assert (await asked(client, 99_000))[0] == 9.08
+
+
+async def test_the_account_shows_its_limits_and_the_history_has_what_was_reached(world: World, tmp_path: Path) -> None:
+    trading(world)
+    async with ruled(world, tmp_path) as (client, context):
+        assert (await client.get("/api/account")).json()["state"] is None
+        for _ in range(2):
+            await asked(client, 94_000)
+        shown = (await client.get("/api/account")).json()
+        assert shown["rules"]["title"] == "FTMO, 2-Step"
+        assert shown["limits"] == [
+            {"reason": "daily_loss", "level": 95_000.0, "room": -1_000.0, "reached": True,
+             "until": "2026-06-17T22:00:00.000Z"},
+            {"reason": "total_loss", "level": 90_000.0, "room": 4_000.0, "reached": False, "until": None},
+        ]  # fmt: skip
+        async with asyncio.timeout(5):
+            while context.account.reached:
+                await context.publisher.publish()
+        await context.publisher.publish()
+        reached = [m for m in entries(world, keys.EVENTS) if m.id.startswith("limit:")]
+    assert [m.body["reason"] for m in reached] == ["daily_loss"]
 
 
 async def test_another_account_begins_anew(world: World, tmp_path: Path) -> None:
