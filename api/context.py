@@ -44,8 +44,14 @@ class Sightings:
 
     def free_margin_now(self, wall_ms: int) -> float | None:
         """Return the free margin of the last heartbeat, if that is fresh."""
-        told_ms = self.heartbeat_wall_ms
-        return self.free_margin if told_ms is not None and wall_ms - told_ms <= HEARTBEAT_FRESH_MS else None
+        return self.free_margin if self._heard_lately(wall_ms) else None
+
+    def positions_now(self, wall_ms: int) -> int:
+        """Return how many positions the last heartbeat told of, if that is fresh; else 0."""
+        return (self.positions or 0) if self._heard_lately(wall_ms) else 0
+
+    def _heard_lately(self, wall_ms: int) -> bool:
+        return self.heartbeat_wall_ms is not None and wall_ms - self.heartbeat_wall_ms <= HEARTBEAT_FRESH_MS
 
     @property
     def last_wall_ms(self) -> int | None:

@@ -21,7 +21,7 @@ def account_allows(question: Question, stream_ms: int) -> None:
         raise Rejected("account_unknown", "no equity was observed yet: poll with equity, or send a heartbeat")
     allowed_risk(state, rules, question.account_equity, 0.0)
     allow_time(rules, stream_ms)
-    allow_another(rules, len(question.positions.opened()))
+    allow_another(rules, max(len(question.positions.opened()), question.told_positions))
 
 
 def cooled_down(question: Question, symbol: str, stream_ms: int) -> None:

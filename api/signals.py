@@ -61,6 +61,7 @@ async def _judged(context: Context, equity: float, wall_ms: int, told: bool) -> 
         equity,
         account_equity,
         context.sightings.free_margin_now(wall_ms),
+        context.sightings.positions_now(wall_ms),
         delivered,
     )
     return [judge(question, _as_traded(ledger.broker, state)) for state in pipeline.symbols.values()]

@@ -33,6 +33,8 @@ class Question:
     """What the account's rules are held against: the caller's equity, or what was observed last."""
     free_margin: float | None
     """As a client told it lately; None: nobody did."""
+    told_positions: int
+    """How many positions a client told of lately; 0 also where nobody did."""
     journal_delivered: bool
     """Whether what was accepted by POST has been sent on since Redis was last away."""
 

@@ -61,8 +61,11 @@ def observe(
     """Return the state after an observation. balance: None where nobody told it; flat: no position is open.
 
     A peak, and a limit that was reached, count once two observations in a row agree: one caller's wrong number neither
-    raises a floor nor ends an account. One from before the last is ignored.
+    raises a floor nor ends an account. One from before the last is ignored, unless it is from more than a day before:
+    then the clock was wrong and has been set right.
     """
+    if at_ms < state.seen_ms - DAY_MS:
+        state = msgspec.structs.replace(state, seen_ms=at_ms, reset_ms=next_reset_ms(rules, at_ms))
     if at_ms < state.seen_ms:
         return state
     known = balance if balance is not None else (equity if flat else state.balance)

@@ -66,7 +66,7 @@ class Scene:
             held.add(position)
         return Question(
             bench.settings, TABLE, Pipeline({0: state}, {self.signal.symbol: self.state}, 3_000), held, BrokerBook(),
-            bench.account, self.at_ms, self.equity, self.equity, None, journal_delivered=True,
+            bench.account, self.at_ms, self.equity, self.equity, None, 0, journal_delivered=True,
         )  # fmt: skip
 
     @property

@@ -84,6 +84,17 @@ async def test_a_heartbeats_balance_is_the_anchor_of_the_next_day(world: World, 
         assert context.account.state.anchor == 104_000
 
 
+async def test_positions_that_only_a_heartbeat_tells_of_count(world: World, tmp_path: Path) -> None:
+    trading(world)
+    file = tmp_path / "rules.toml"
+    file.write_text("max_positions = 2")
+    async with ruled(world, tmp_path, account_rules=str(file)) as (client, _):
+        await beat(client, equity=100_000, free_margin=None, positions=["7", "8"])
+        assert (await asked(client, 100_000))[0] == "max_positions"
+        trading(world, NOON_MS + 10_001)
+        assert (await asked(client, 100_000))[0] == 9.17
+
+
 async def test_executions_are_listed_newest_first(world: World, api: Api) -> None:
     world.alive("NAS100")
     await api[0].post("/api/executions", content=FILL)

@@ -110,6 +110,14 @@ def test_one_wrong_number_neither_blocks_nor_raises_a_floor() -> None:
     assert (state.blocked, state.peak_equity) == ({}, 100_000)
 
 
+def test_a_clock_that_was_wrong_and_was_set_right_holds_up_nothing() -> None:
+    state = followed(FTMO, 100_000, ("2026-06-15T10:00", 100_000, 100_000), ("2031-01-01T10:00", 100_000, 100_000))
+    earlier = observe(state, FTMO, 99_000, at_ms("2031-01-01T09:00"), None, flat=True)
+    assert earlier == state
+    state = observe(state, FTMO, 99_000, at_ms("2026-06-15T10:01"), None, flat=True)
+    assert (state.equity, state.reset_ms) == (99_000, at_ms("2026-06-15T22:00"))
+
+
 def test_without_a_told_balance_it_is_the_equity_while_nothing_is_open() -> None:
     state = begin(FTMO, 100_000, 100_000, at_ms("2026-06-15T10:00"))
     state = observe(state, FTMO, 101_000, at_ms("2026-06-15T10:01"), None, flat=True)
