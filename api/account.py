@@ -48,7 +48,7 @@ class AccountBook:
             return
         before = self.state or begin(self.rules, self._start, equity, at_ms)
         self.state = observe(before, self.rules, equity, at_ms, balance, flat)
-        for reason in self.state.blocked.keys() - before.blocked.keys():
+        for reason in sorted(self.state.blocked.keys() - before.blocked.keys()):
             self.reached.append(reason)
             log.warning("account.limit_reached", reason=reason, equity=equity)
 

@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 
 from api.context import STAGE, Context
+from api.errors import ApiError
 from api.operator_metrics import DATA_POINTS, counted
 from api.position_watch import Watch
 from api.publisher import STREAMS, Publisher
@@ -133,7 +134,7 @@ async def _every(seconds: float, name: str, work: Callable[[], Awaitable[None]])
         try:
             await work()
             failing = False
-        except PipelineError as e:  # even what is fatal for this task is not for the answers
+        except (PipelineError, ApiError) as e:  # even what is fatal for this task is not for the answers
             if not failing:
                 log.warning("background.waiting", task=name, error=str(e))
             failing = True

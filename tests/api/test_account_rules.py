@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from api import background
 from api.context import Context, make_context
 from common import keys
 from common.errors import Fatal
@@ -164,3 +165,20 @@ async def test_each_rule_of_a_file_of_ones_own_is_named(
 def test_rules_without_a_start_balance_stop_the_start(world: World, tmp_path: Path) -> None:
     with pytest.raises(Fatal, match="ACCOUNT_START_BALANCE"):
         make_context(settings_for(world.settings.redis_port, tmp_path, account_rules="ftmo_2step"))
+
+
+async def test_a_journal_that_is_away_ends_none_of_the_background_work(world: World, tmp_path: Path) -> None:
+    trading(world)
+    values = settings_for(world.settings.redis_port, tmp_path, account_rules="ftmo_2step", account_start_balance=1e5)
+    context = make_context(values, world.wall)
+    context.sightings.equity = 90_000.0
+    for _ in range(2):
+        context.account.observe(90_000.0, NOON_MS, None, flat=True)
+    context.journal.close()
+    task = asyncio.create_task(background.run(context))
+    done, _ = await asyncio.wait({task}, timeout=1.0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await context.pool.close()
+    context.ticks.close()
+    assert (done, context.account.reached) == (set(), ["daily_loss", "total_loss"])
