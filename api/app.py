@@ -17,19 +17,23 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api import (
+    account_routes,
     background,
     bars,
     breakers,
+    broker,
     dashboard,
     features,
     gaps,
     health,
+    heartbeat,
     indicators,
     report_routes,
     signals,
     sources,
     symbols,
     tick_routes,
+    trade_routes,
 )
 from api.context import Context
 from api.errors import ApiError, ascii_response, json_response
@@ -60,8 +64,14 @@ def routes() -> list[Route]:
         Route("/api/sources/{name}/breaker", breakers.post_breaker, methods=["POST"]),
         Route("/api/symbols", symbols.get_symbols, methods=["GET"]),
         Route("/api/positions", report_routes.get_positions, methods=["GET"]),
+        Route("/api/executions", trade_routes.get_executions, methods=["GET"]),
+        Route("/api/performance", trade_routes.get_performance, methods=["GET"]),
+        Route("/api/account", account_routes.get_account, methods=["GET"]),
+        Route("/api/heartbeat", heartbeat.post_heartbeat, methods=["POST"]),
         Route("/api/executions", report_routes.post_execution, methods=["POST"]),
         Route("/api/executions/close", report_routes.post_close, methods=["POST"]),
+        Route("/api/broker/symbols", broker.get_broker_symbols, methods=["GET"]),
+        Route("/api/broker/symbols", broker.post_broker_symbols, methods=["POST"]),
         Route("/api/events", report_routes.post_event, methods=["POST"]),
         Route("/api/ticks", tick_routes.post_ticks, methods=["POST"]),
     ]
@@ -114,6 +124,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
             yield
     finally:
         await context.pool.close()
+        context.account.save()
         context.journal.close()
         context.ticks.close()
 

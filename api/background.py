@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 
 from api.context import STAGE, Context
+from api.errors import ApiError
 from api.operator_metrics import DATA_POINTS, counted
 from api.position_watch import Watch
 from api.publisher import STREAMS, Publisher
@@ -35,6 +36,7 @@ async def run(context: Context) -> None:
         group.create_task(_every(0.0, "ticks", partial(_send, context.ticks.arrived, context.tick_publisher)))
         group.create_task(_every(TICK_S, "positions", partial(Watch().look, context)))
         group.create_task(_every(TICK_S, "equity", _EquityObserver(context).observe))
+        group.create_task(_every(TICK_S, "account", partial(_save_account, context)))
         group.create_task(_every(TICK_S, "sessions", partial(prepare_sessions, context)))
         group.create_task(_every(TRIM_EVERY_S, "housekeeping", partial(keep_house, context)))
 
@@ -81,6 +83,17 @@ class _Beat:
         self._waiting.append(("SET", key, value))
 
 
+async def _save_account(context: Context) -> None:
+    """Keep the account's state, and tell the history of limits that were reached since the last look."""
+    await asyncio.to_thread(context.account.save)
+    state = context.account.state
+    while state is not None and context.account.reached:
+        reason = context.account.reached[0]
+        until_ms = state.blocked.get(reason, 0)
+        await context.ledger.limit_reached(reason, until_ms, state.equity, state.seen_ms, context.wall_ms())
+        context.account.reached.pop(0)
+
+
 async def keep_house(context: Context) -> None:
     """Forget old reports, and trim the streams that the api writes."""
     await context.ledger.forget(context.wall_ms())
@@ -121,7 +134,7 @@ async def _every(seconds: float, name: str, work: Callable[[], Awaitable[None]])
         try:
             await work()
             failing = False
-        except PipelineError as e:  # even what is fatal for this task is not for the answers
+        except (PipelineError, ApiError) as e:  # even what is fatal for this task is not for the answers
             if not failing:
                 log.warning("background.waiting", task=name, error=str(e))
             failing = True

@@ -8,6 +8,7 @@ from typing import cast
 
 from starlette.requests import Request
 
+from api.account import AccountBook
 from api.journal import Journal
 from api.ledger import Ledger
 from api.operator_metrics import Rate
@@ -24,6 +25,7 @@ from common.settings import Settings
 from common.symbols import SymbolTable, load_symbols
 
 STAGE = "api"
+HEARTBEAT_FRESH_MS = 10_000  # what it says of margin is of that moment
 
 
 @dataclass
@@ -33,7 +35,23 @@ class Sightings:
     report_wall_ms: int | None = None
     poll_wall_ms: int | None = None
     equity: float | None = None
-    """As the last poll gave it."""
+    """As the last poll or heartbeat gave it."""
+    heartbeat_wall_ms: int | None = None
+    free_margin: float | None = None
+    """As the last heartbeat gave it; None: it didn't."""
+    positions: int | None = None
+    """How many the client says that it holds."""
+
+    def free_margin_now(self, wall_ms: int) -> float | None:
+        """Return the free margin of the last heartbeat, if that is fresh."""
+        return self.free_margin if self._heard_lately(wall_ms) else None
+
+    def positions_now(self, wall_ms: int) -> int:
+        """Return how many positions the last heartbeat told of, if that is fresh; else 0."""
+        return (self.positions or 0) if self._heard_lately(wall_ms) else 0
+
+    def _heard_lately(self, wall_ms: int) -> bool:
+        return self.heartbeat_wall_ms is not None and wall_ms - self.heartbeat_wall_ms <= HEARTBEAT_FRESH_MS
 
     @property
     def last_wall_ms(self) -> int | None:
@@ -54,6 +72,7 @@ class Context:
     history: History
     journal: Journal
     ledger: Ledger
+    account: AccountBook
     publisher: Publisher
     ticks: TickDesk
     tick_publisher: Publisher
@@ -109,6 +128,7 @@ def make_context(
         history=History(settings.database_path),
         journal=journal,
         ledger=ledger,
+        account=AccountBook(settings, journal),
         publisher=Publisher(pool, ledger, settings.stream_partitions, settings.stream_budget, metrics),
         ticks=ticks,
         tick_publisher=Publisher(

@@ -102,7 +102,7 @@ def _components(context: Context, seen: Survey, hit_rate: float | None) -> dict[
         "redis": parts.redis_component(seen),
         "database": parts.database_component(seen, context.settings),
         "gaps": gaps_component(seen),
-        "mt5": parts.mt5_component(sightings.last_wall_ms, sightings.equity, seen.wall_ms),
+        "mt5": parts.mt5_component(sightings.last_wall_ms, sightings.equity, sightings.positions, seen.wall_ms),
         "data_pipeline": parts.pipeline_component(seen, context.settings, context.table, hit_rate),
         **{stage: parts.stage_component(stage, seen.pulses, seen.wall_ms) for stage in parts.STAGES},
         "api": _own(context),

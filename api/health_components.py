@@ -98,11 +98,11 @@ def pipeline_component(survey: Survey, settings: Settings, table: SymbolTable, h
     return Component(status, message, more)
 
 
-def mt5_component(last_wall_ms: int | None, equity: float | None, wall_ms: int) -> Component:
-    """Return whether a client was heard of lately; it has no part in the whole's health."""
+def mt5_component(last_wall_ms: int | None, equity: float | None, positions: int | None, wall_ms: int) -> Component:
+    """Return whether a client was heard of lately; it has no part in the whole's health. positions: by its own word."""
     if last_wall_ms is None:
         return Component("not_configured", "no client ever polled with its equity or reported anything")
-    more: dict[str, object] = {"last_seen": iso(last_wall_ms), "equity": equity}
+    more: dict[str, object] = {"last_seen": iso(last_wall_ms), "equity": equity, "positions": positions}
     age_s = max(0, wall_ms - last_wall_ms) // 1000
     if age_s > CLIENT_SILENT_AFTER_S:
         return Component("silent", f"silent since {iso(last_wall_ms)}", more)

@@ -27,6 +27,8 @@ INSERT INTO reports (id, wall_ms, stream, partition, message, context) VALUES (?
 ON CONFLICT (id) DO NOTHING
 """
 
+_SCHEMA_LATEST = "CREATE TABLE IF NOT EXISTS latest (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID"
+_PUT_LATEST = "INSERT INTO latest (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body"
 
 _COUNT = """
 SELECT stream, COUNT(*), SUM(LENGTH(message) + LENGTH(context)), MIN(wall_ms) FROM reports GROUP BY stream
@@ -68,6 +70,7 @@ class Journal:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute(_SCHEMA)
+            self._connection.execute(_SCHEMA_LATEST)
             self._kept = self._count()
         except (sqlite3.Error, OSError) as e:
             raise Fatal(f"STATE_DIR: the journal {self.path} can't be opened: {e}") from e
@@ -105,6 +108,20 @@ class Journal:
                 return [Report(*row) for row in self._connection.execute(statement)]
         except sqlite3.Error as e:
             raise Retryable(f"{self.path}: {e}") from e
+
+    def put_latest(self, name: str, body: bytes) -> None:
+        """Keep a value for ever, in the place of the one before: what outlives the reports that it was made of."""
+        with self._lock:
+            self._execute(_PUT_LATEST, (name, body))
+
+    def latest(self, name: str) -> bytes | None:
+        """Return such a value; None if there is none."""
+        try:
+            with self._lock:
+                row = self._connection.execute("SELECT body FROM latest WHERE name = ?", (name,)).fetchone()
+        except sqlite3.Error as e:
+            raise Retryable(f"{self.path}: {e}") from e
+        return None if row is None else bytes(row[0])
 
     def forget(self, now_wall_ms: int) -> None:
         """Delete what is older than anything that matters."""

@@ -9,7 +9,8 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from api import reports
+from api import broker_book, reports
+from api.broker_book import BrokerBook
 from api.errors import ApiError, away
 from api.journal import KEEP_MS, Journal, Kept, Report
 from api.params import find_symbol
@@ -24,7 +25,9 @@ log = structlog.get_logger()
 
 PRESUMED = "position_presumed_closed"
 EQUITY = "equity_observed"
-OWN_REPORTS = ("presumed:", "equity:")  # ids of what the api itself reports
+LIMIT_REACHED = "account_limit_reached"
+OWN_REPORTS = ("presumed:", "equity:", "limit:")  # ids of what the api itself reports
+BROKER = "broker:"  # ids of a terminal's reports of its broker's terms
 SAME_EVENT_MS = 60_000  # an equal event within this is the same one, sent again; its client tries three times in 15 s
 
 
@@ -73,6 +76,7 @@ class Ledger:
         self._table = table
         self._partitions = partitions
         self.positions = Positions()
+        self.broker = BrokerBook()
         self.unsent: list[Report] = []
         """Reports that are not in their stream yet, for the publisher."""
         self.arrived = asyncio.Event()
@@ -85,6 +89,7 @@ class Ledger:
     def restore(self) -> int | None:
         """Take up what the journal holds; return when a client last reported, in real time, None if none ever did."""
         newest_ms = None
+        self._take_up_latest()
         for report in self._journal.all():
             try:
                 self._apply(report)
@@ -93,6 +98,14 @@ class Ledger:
             if not report.id.startswith(OWN_REPORTS):
                 newest_ms = report.wall_ms
         return newest_ms
+
+    def _take_up_latest(self) -> None:
+        body = self._journal.latest(broker_book.LATEST)
+        try:
+            if body is not None:
+                self.broker.load(body)
+        except msgspec.MsgspecError:  # written by another release
+            log.exception("journal.unreadable", id=broker_book.LATEST)
 
     def remember_served(self, signal: Signal) -> None:
         """Note which signal a client saw last, to know the targets of the fill that may follow."""
@@ -132,6 +145,10 @@ class Ledger:
         self._events[fingerprint] = (wall_ms if not receipt.duplicate else at_ms, identity)
         return receipt
 
+    async def tell(self, identity: str, event: str, body: reports.Body, stream_ms: int, wall_ms: int) -> Receipt:
+        """Accept a checked report whose identity the caller knows. ApiError 429 or 503."""
+        return await self._accept_new(ClientEvent(identity, event, stream_ms, body), wall_ms, 0)
+
     async def presume(self, position: Position, closing: Closing, wall_ms: int) -> None:
         """Record that a position must have ended, though nobody said so."""
         body = msgspec.to_builtins(
@@ -140,6 +157,12 @@ class Ledger:
         message = ClientEvent(f"presumed:{position.trade_id}", PRESUMED, closing.at_ms, body)
         await self._accept(message, wall_ms, self._partition(position.symbol))
         log.warning("position.presumed_closed", trade_id=position.trade_id, outcome=closing.outcome)
+
+    async def limit_reached(self, reason: str, until_ms: int, equity: float, stream_ms: int, wall_ms: int) -> None:
+        """Record that a limit of the account's rules was reached; once for each reset."""
+        body: dict[str, object] = {"reason": reason, "until_ms": until_ms, "equity": equity}
+        message = ClientEvent(f"limit:{reason}:{until_ms}:{stream_ms}", LIMIT_REACHED, stream_ms, body)
+        await self._accept(message, wall_ms, 0)
 
     async def observe_equity(self, equity: float, stream_ms: int, wall_ms: int) -> None:
         """Record the equity that a client's poll carried: it arrives nowhere else."""
@@ -218,6 +241,8 @@ class Ledger:
             self.unsent.append(report)
             self.arrived.set()
             self._apply(report)
+            if report.id.startswith(BROKER):
+                await asyncio.to_thread(self._journal.put_latest, broker_book.LATEST, self.broker.dump())
         return added
 
     def _apply(self, report: Report) -> None:
@@ -242,6 +267,8 @@ class Ledger:
             end = msgspec.convert(message.body, PresumedEnd)
             closing = Closing(message.received_ms, end.outcome, end.price)
             self.positions.close(end.trade_id, closing, report.wall_ms)
+        elif isinstance(message, ClientEvent) and message.id.startswith(BROKER):
+            self.broker.apply(message.body, report.wall_ms)
 
     def _partition(self, name: str) -> int:
         symbol = self._table.symbols.get(name)

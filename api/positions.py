@@ -18,6 +18,8 @@ class Closing:
     price: float | None
     """None: not known; the outcome then counts as a loss."""
     reason: str = ""
+    pnl: float | None = None
+    """In account currency, as it was reported; None: it wasn't."""
 
     @property
     def presumed(self) -> bool:
@@ -52,6 +54,18 @@ class Position:
     closing: Closing | None = None
     source_class: str = ""
     """The class that fed the series then; empty where it is not known."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether it ended with a loss: by what was reported, else by its prices, else by what was presumed."""
+        closing = self.closing
+        if closing is None:
+            return False
+        if closing.pnl is not None:
+            return closing.pnl < 0
+        if closing.presumed or closing.price is None:
+            return closing.counts_as_loss
+        return (closing.price - self.entry) * (1 if self.action == "BUY" else -1) < 0
 
 
 class Positions:
@@ -92,6 +106,11 @@ class Positions:
             ),
             None,
         )
+
+    def last_loss_ms(self, symbol: str) -> int | None:
+        """Return when the last loss on a symbol ended (stream time); None if there was none."""
+        ends = (p.closing.at_ms for p in self._by_id.values() if p.symbol == symbol and p.closing and p.lost)
+        return max(ends, default=None)
 
     def get(self, trade_id: str) -> Position | None:
         """Return one position, open or closed."""

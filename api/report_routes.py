@@ -19,7 +19,7 @@ from api.times import iso
 async def post_execution(request: Request) -> Response:
     """Keep the report of a fill."""
     context, body = context_of(request), await first_object(request)
-    pipeline, stream_ms, wall_ms = await _present(context)
+    pipeline, stream_ms, wall_ms = await present(context)
     feeding = {} if pipeline is None else {name: state.source_class for name, state in pipeline.symbols.items()}
     return _answer(context, await context.ledger.fill(body, stream_ms, wall_ms, feeding), wall_ms)
 
@@ -48,11 +48,11 @@ async def get_positions(request: Request) -> Response:
 
 async def times(context: Context) -> tuple[int, int]:
     """Return the stream's time and real time. A report is taken without Redis too: real time stands for both then."""
-    _, stream_ms, wall_ms = await _present(context)
+    _, stream_ms, wall_ms = await present(context)
     return stream_ms, wall_ms
 
 
-async def _present(context: Context) -> tuple[Pipeline | None, int, int]:
+async def present(context: Context) -> tuple[Pipeline | None, int, int]:
     """Return the pipeline's state, None without Redis, and both times."""
     wall_ms = context.wall_ms()
     try:

@@ -5,7 +5,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, TypeGuard
 
 from api.errors import invalid
 from api.positions import Closing, Position
@@ -47,10 +47,11 @@ class Close:
     trade_id: str
     reason: str
     price: float
+    pnl: float | None
 
     def closing(self, at_ms: int) -> Closing:
         """Return the end of the position."""
-        return Closing(at_ms, "reported", self.price, self.reason)
+        return Closing(at_ms, "reported", self.price, self.reason, self.pnl)
 
 
 def fill_of(body: Body) -> Fill:
@@ -60,7 +61,7 @@ def fill_of(body: Body) -> Fill:
         raise invalid("action is wrong", "BUY or SELL", _shown(action))
     return Fill(
         trade_id=_trade_id(body),
-        symbol=_name(body, "symbol"),
+        symbol=name_of(body, "symbol"),
         action=action,
         lots=_positive(body, "lots"),
         entry=_positive(body, "entry_price"),
@@ -76,14 +77,15 @@ def close_of(body: Body) -> Close:
     if reason not in EXIT_REASONS:
         raise invalid("exit_reason is wrong", "one of " + ", ".join(EXIT_REASONS), _shown(reason))
     pnl = body.get("pnl")
-    if pnl is not None and not _is_number(pnl):
+    if pnl is not None and not is_number(pnl):
         raise invalid("pnl is wrong", "a number", _shown(pnl))
-    return Close(_trade_id(body), str(reason), _positive(body, "exit_price"))
+    told = None if pnl is None else float(pnl)
+    return Close(_trade_id(body), str(reason), _positive(body, "exit_price"), told)
 
 
 def event_of(body: Body) -> str:
     """Return the name of the event that POST /api/events reports. ApiError 422 if there is none."""
-    return _name(body, "event")
+    return name_of(body, "event")
 
 
 def fingerprint(body: Body) -> str:
@@ -99,18 +101,19 @@ def _trade_id(body: Body) -> str:
     return text
 
 
-def _name(body: Body, key: str) -> str:
+def name_of(body: Body, key: str, place: str = "") -> str:
+    """Return a name. ApiError 422 says what is wrong with it, and where (without a place: its key)."""
     value = body.get(key)
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise invalid(f"{key} is wrong", "1 to 64 printable ASCII characters without blanks", _shown(value))
+        raise invalid(f"{place or key} is wrong", "1 to 64 printable ASCII characters without blanks", _shown(value))
     return value
 
 
 def _positive(body: Body, key: str) -> float:
     value = body.get(key)
-    if not _is_number(value) or not cast(float, value) > 0:
+    if not is_number(value) or not value > 0:
         raise invalid(f"{key} is wrong", "a number above 0", _shown(value))
-    return float(cast(float, value))
+    return float(value)
 
 
 def _price(body: Body, key: str) -> float:
@@ -118,12 +121,13 @@ def _price(body: Body, key: str) -> float:
     value = body.get(key)
     if value is None:
         return 0.0
-    if not _is_number(value) or not cast(float, value) >= 0:
+    if not is_number(value) or not value >= 0:
         raise invalid(f"{key} is wrong", "a number, or 0 for none", _shown(value))
-    return float(cast(float, value))
+    return float(value)
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell whether this is a finite number, and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -13,14 +13,14 @@ from api.times import iso
 
 
 def write_signals(
-    advice: Sequence[Advice], withheld: Iterable[Withheld], wall_ms: int, equity: float, simulated: bool
+    advice: Sequence[Advice], withheld: Iterable[Withheld], wall_ms: int, equity: float, currency: str, simulated: bool
 ) -> bytes:
-    """Return the whole body."""
+    """Return the whole body. currency: the account's."""
     listed = ",".join(_signal(item, simulated) for item in advice)
     silent = ",".join(_withheld(item) for item in withheld)
     return (
         f'{{"signals":[{listed}],"timestamp":"{iso(wall_ms)}","count":{len(advice)},"equity":{number(equity)},'
-        f'"simulated":{_bool(simulated)},"withheld":[{silent}]}}'
+        f'"currency":"{currency}","simulated":{_bool(simulated)},"withheld":[{silent}]}}'
     ).encode("ascii")
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from common.errors import Retryable
 from common.gap_history import GapQuery, GapRecord, LaneRecord, Place, read_gaps, read_lanes, read_present
-from common.messages import Bar, Execution, Quote, RawBar, RawQuote, Reject, Signal, Timeframe, VolumeKind
+from common.messages import Bar, ClientEvent, Execution, Quote, RawBar, RawQuote, Reject, Signal, Timeframe, VolumeKind
 
 Row = Sequence[object]
 BarRow = tuple[
@@ -47,6 +47,11 @@ _SIGNALS = _SIGNAL_COLUMNS + "WHERE published_ms < ? ORDER BY published_ms DESC 
 _SIGNALS_OF = _SIGNAL_COLUMNS + "WHERE symbol = ? AND published_ms < ? ORDER BY published_ms DESC LIMIT ?"
 _EXECUTIONS = """
 SELECT id, trade_id, symbol, received_ms, body FROM executions WHERE received_ms < ? ORDER BY received_ms DESC LIMIT ?
+"""
+
+_CLIENT_EVENTS = """
+SELECT id, event, received_ms, body FROM client_events WHERE event = ? AND received_ms < ?
+ORDER BY received_ms DESC LIMIT ?
 """
 
 _list_of = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -94,6 +99,10 @@ class History:
     def executions(self, before_ms: int, count: int) -> tuple[Execution, ...]:
         """Return the newest `count` executions received before `before_ms`."""
         return tuple(_execution_of(row) for row in self._rows(_EXECUTIONS, (before_ms, count)))
+
+    def client_events(self, event: str, before_ms: int, count: int) -> tuple[ClientEvent, ...]:
+        """Return the newest `count` events of this name received before `before_ms`."""
+        return tuple(_client_event_of(row) for row in self._rows(_CLIENT_EVENTS, (event, before_ms, count)))
 
     def written_ms(self) -> int | None:
         """Return the stream time of the newest clock entry that is stored; None where none is."""
@@ -169,6 +178,11 @@ def _signal_of(row: Row) -> Signal:
 def _execution_of(row: Row) -> Execution:
     values = _named(Execution.__struct_fields__, row)
     return msgspec.convert({**values, "body": _object_of(str(values["body"]))}, Execution)
+
+
+def _client_event_of(row: Row) -> ClientEvent:
+    values = _named(ClientEvent.__struct_fields__, row)
+    return msgspec.convert({**values, "body": _object_of(str(values["body"]))}, ClientEvent)
 
 
 def _quote_from(text: object) -> RawQuote | None:

@@ -71,6 +71,15 @@ class Settings(BaseSettings):
     signal_expiry: Positive = 3.0
     default_equity: Positive = 1_000.0
     risk_per_trade: Share = 0.01
+    account_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
+    account_leverage: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 30.0
+    account_rules: str = "none"
+    """A preset, or a file."""
+    account_id: str = ""
+    account_start_balance: NotNegative = 0.0
+    """0: not given."""
+    loss_cooldown: NotNegative = 300.0
+    margin_limit: Annotated[float, Field(gt=0, le=1)] = 0.5
 
     # Redis and storage
     redis_host: str = "localhost"

@@ -45,12 +45,20 @@ class Symbol(_Frozen):
     broker: str
     series: str
     quote_currency: str
+    base_currency: str = ""
+    """What one unit of it is, where that is a currency: its price is then an exchange rate."""
     tick_size: float = Field(gt=0)
     digits: int = Field(ge=0)
     contract_size: float = Field(gt=0)
     lot_min: float = Field(gt=0)
     lot_step: float = Field(gt=0)
     lot_max: float = Field(gt=0)
+    tick_value: float | None = Field(default=None, gt=0)
+    """What one lot earns a tick, in account currency, as terminals report it; None: as `contract_size` says."""
+    margin_per_lot: float | None = Field(default=None, gt=0)
+    """In account currency; goes before `margin_rate`."""
+    margin_rate: float | None = Field(default=None, gt=0, le=1)
+    """Share of a position's worth that the broker binds as margin; None: as the account's leverage says."""
     partition_group: str = ""
     failover: tuple[str, ...] = ()
     """Other classes that may feed the series while its own has no source, preferred first: the user's permission."""

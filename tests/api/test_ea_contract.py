@@ -58,11 +58,26 @@ def situation(chance: random.Random, world: World) -> None:
         world.redis.set(f"{{0}}:signal:{symbol}", msgspec.json.encode(made))
 
 
+SITUATIONS = 20
+"""Of one seed."""
+
+
 @pytest.mark.parametrize("seed", range(15))
 async def test_the_expert_advisor_reads_what_was_meant(world: World, api: Api, seed: int) -> None:
+    await read_situations(world, api, seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(1_000, 1_500))
+async def test_the_expert_advisor_reads_what_was_meant_ten_thousand_times(world: World, api: Api, seed: int) -> None:
+    await read_situations(world, api, seed)
+
+
+async def read_situations(world: World, api: Api, seed: int) -> None:
+    """Go through SITUATIONS states, as the seed draws them."""
     chance = random.Random(seed)
     served = 0
-    for _ in range(20):
+    for _ in range(SITUATIONS):
         situation(chance, world)
         await api[1].publisher.publish()
         limit, equity = chance.choice((None, 1, 2, 6)), round(10 ** chance.uniform(1, 7), 2)

@@ -11,6 +11,7 @@ import pytest
 from api.app import OPENAPI, routes
 from api.context import Context
 from tests.api.history import write_bars
+from tests.api.test_broker import posted
 from tests.api.test_data import cache, minutes
 from tests.api.test_health import working
 from tests.api.test_posts import CLOSE, FILL, STOP
@@ -23,6 +24,7 @@ Object = dict[str, dict[str, dict[str, object]]]
 TICKS = json.dumps(body(tick()))
 POSTED = (
     ("/api/executions", FILL), ("/api/executions/close", CLOSE), ("/api/events", STOP), ("/api/ticks", TICKS),
+    ("/api/broker/symbols", posted()), ("/api/heartbeat", '{"equity":1000.5,"positions":[]}'),
 )  # fmt: skip
 DOCUMENT = json.loads(OPENAPI.read_text())
 
@@ -58,15 +60,17 @@ async def test_every_reply_of_a_working_pipeline_is_valid(world: World, api: Api
     world.signal("EURUSD")
     write_bars(world.settings.database_path, minutes(0, 3))
     cache(world, minutes(0, 30))
+    query = "?limit=2&forming=1&equity=1000&name=momentum"
     replies = {
-        path: await api[0].get(path.replace("{symbol}", "EURUSD") + "?limit=2&forming=1&equity=1000&name=momentum")
+        (path, "get"): await api[0].get(path.replace("{symbol}", "EURUSD") + query)
         for path, operations in DOCUMENT["paths"].items() if "get" in operations and path != "/metrics"
     }  # fmt: skip
     for path, sent in POSTED:
-        replies[path] = await api[0].post(path, content=sent)
-    replies["/api/positions"] = await api[0].get("/api/positions")
-    for path, reply in replies.items():
-        method = "post" if "post" in DOCUMENT["paths"][path] else "get"
+        replies[path, "post"] = await api[0].post(path, content=sent)
+    for path in ("/api/positions", "/api/broker/symbols", "/api/executions", "/api/performance"):
+        replies[path, "get after"] = await api[0].get(path)
+    for (path, when), reply in replies.items():
+        method = when.partition(" ")[0]
         assert reply.status_code == 200, path
         content = DOCUMENT["paths"][path][method]["responses"]["200"]["content"]
         valid(content["application/json"]["schema"], reply.json())

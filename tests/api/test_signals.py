@@ -144,7 +144,7 @@ async def test_a_size_below_the_minimum_is_no_signal(world: World, api: Api) -> 
 
 @pytest.mark.parametrize(
     "equity",
-    ["0", "-1", "nan", "NaN", "inf", "-inf", "1e308", "1e999", "abc", "", "%20", "1,000", "1_000", "0x10",
+    ["0", "-1", "-500", "nan", "NaN", "inf", "-inf", "1e308", "1e999", "abc", "", "%20", "1,000", "1_000", "0x10",
      "1000&equity=2", "0.0", "1e-400", "%EF%BC%91", "+1000", "null", "1" * 500],
 )  # fmt: skip
 async def test_an_equity_that_is_none_is_refused(world: World, api: Api, equity: str) -> None:

@@ -113,6 +113,11 @@ def test_unknown_variable_in_the_file_is_fatal_and_the_near_one_is_named() -> No
         ("PARTITIONS", "x", "valid integer"),
         ("REJECT_SCORE", "1.5", "less than or equal to 1"),
         ("RISK_PER_TRADE", "1", "less than 1"),
+        ("ACCOUNT_CURRENCY", "usd", "^[A-Z]{3}$"),
+        ("ACCOUNT_LEVERAGE", "0", "greater than or equal to 1"),
+        ("MARGIN_LIMIT", "1.5", "less than or equal to 1"),
+        ("ACCOUNT_START_BALANCE", "nan", "finite"),
+        ("LOSS_COOLDOWN", "-1", "greater than or equal to 0"),
         ("SIMULATOR_URL", "localhost:9", "http://"),
     ],
 )

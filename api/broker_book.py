@@ -1,0 +1,78 @@
+"""What terminals reported of their broker's terms, and what holds."""
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+
+from api.errors import invalid
+from api.reports import Body, name_of
+from common.errors import Rejected
+from common.symbols import Symbol
+from common.symbols.broker import BrokerTerms, held_terms, terms_of
+
+EVENT = "broker_symbols"
+LATEST = "broker"
+"""The name under which the journal keeps the whole book."""
+MOST_SYMBOLS = 200
+
+
+def posted_terms(body: Body) -> list[BrokerTerms]:
+    """Return the terms in a body. ApiError 422 names the place of what is wrong."""
+    listed = body.get("symbols")
+    if not isinstance(listed, list) or not 1 <= len(listed) <= MOST_SYMBOLS:
+        raise invalid("symbols is wrong", f"a list of 1 to {MOST_SYMBOLS} symbols", str(listed)[:60])
+    return [_one(place, fields) for place, fields in enumerate(listed)]
+
+
+def _one(place: int, fields: object) -> BrokerTerms:
+    where = f"symbols[{place}]"
+    if not isinstance(fields, dict):
+        raise invalid(f"{where} is wrong", "an object", str(fields)[:60])
+    name_of(fields, "symbol", f"{where}.symbol")
+    try:
+        return terms_of(fields)
+    except Rejected as e:
+        raise invalid(f"{where}.{e.detail.partition(':')[0]}", "docs/api.md, the broker's terms", e.detail) from e
+
+
+class Posted(Struct, frozen=True):
+    """The last word on one symbol."""
+
+    terms: BrokerTerms
+    wall_ms: int
+
+
+class BrokerBook:
+    """What was posted last of each symbol, by its broker's name. One writer: the event loop."""
+
+    def __init__(self) -> None:
+        self._posted: dict[str, Posted] = {}
+
+    def apply(self, body: Body, wall_ms: int) -> None:
+        """Take up an accepted report."""
+        self._posted |= {terms.symbol: Posted(terms, wall_ms) for terms in posted_terms(body)}
+
+    def holds(self, found: Iterable[BrokerTerms]) -> bool:
+        """Tell whether all of these are what was posted last."""
+        return all(self._terms(terms.symbol) == terms for terms in found)
+
+    def posted(self, symbol: Symbol) -> Posted | None:
+        """Return the last word on a symbol; None if nobody ever posted it."""
+        return self._posted.get(symbol.broker)
+
+    def held(self, symbol: Symbol) -> Symbol:
+        """Return the symbol with the terms that hold."""
+        return held_terms(symbol, self._terms(symbol.broker))
+
+    def dump(self) -> bytes:
+        """Return all of it, for `load`."""
+        return msgspec.json.encode(self._posted)
+
+    def load(self, body: bytes) -> None:
+        """Take up what `dump` gave."""
+        self._posted = msgspec.json.decode(body, type=dict[str, Posted])
+
+    def _terms(self, broker: str) -> BrokerTerms | None:
+        posted = self._posted.get(broker)
+        return None if posted is None else posted.terms

@@ -1,0 +1,70 @@
+"""POST /api/heartbeat: a bot's sign of life, with its equity and what it holds."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.body import first_object
+from api.context import context_of
+from api.errors import invalid, json_response
+from api.ledger import MINUTE_MS
+from api.params import LARGEST_EQUITY
+from api.report_routes import present
+from api.reports import Body, is_number
+
+EVENT = "heartbeat"
+MOST_POSITIONS = 10_000
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """A checked sign of life, in account currency. None: it wasn't told."""
+
+    equity: float
+    balance: float | None
+    free_margin: float | None
+    positions: int | None
+
+
+async def post_heartbeat(request: Request) -> Response:
+    """Take a sign of life; the first of each minute goes to the history."""
+    context, body = context_of(request), await first_object(request)
+    told = heartbeat_of(body)
+    pipeline, stream_ms, wall_ms = await present(context)
+    seen, opened = context.sightings, context.ledger.positions.opened()
+    seen.report_wall_ms = seen.heartbeat_wall_ms = wall_ms
+    seen.equity, seen.free_margin, seen.positions = told.equity, told.free_margin, told.positions
+    if pipeline is not None:  # without Redis the stream's time isn't known, and a day might begin too early
+        context.account.observe(told.equity, stream_ms, told.balance, flat=not opened)
+    receipt = await context.ledger.tell(f"heartbeat:{wall_ms // MINUTE_MS}", EVENT, body, stream_ms, wall_ms)
+    return json_response(
+        {"status": "ok", "id": receipt.id, "duplicate": receipt.duplicate, "open_positions": len(opened)}
+    )
+
+
+def heartbeat_of(body: Body) -> Heartbeat:
+    """Return the checked heartbeat. ApiError 422 names the field that is wrong."""
+    equity, balance = _money(body, "equity", 0.0), _money(body, "balance", -LARGEST_EQUITY)
+    if equity is None or equity <= 0:
+        raise invalid("equity is wrong", f"a number above 0, at most {LARGEST_EQUITY:.0f}", str(body.get("equity")))
+    return Heartbeat(equity, balance, _money(body, "free_margin", -LARGEST_EQUITY), _positions(body))
+
+
+def _money(body: Body, key: str, least: float) -> float | None:
+    value = body.get(key)
+    if value is None:
+        return None
+    if not is_number(value) or not least <= value <= LARGEST_EQUITY:
+        raise invalid(f"{key} is wrong", f"a number from {least:.0f} to {LARGEST_EQUITY:.0f}", str(value)[:60])
+    return float(value)
+
+
+def _positions(body: Body) -> int | None:
+    value = body.get("positions")
+    if value is None:
+        return None
+    count = len(value) if isinstance(value, list) else value
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= MOST_POSITIONS:
+        raise invalid("positions is wrong", f"how many are open (at most {MOST_POSITIONS}), or a list", str(value)[:60])
+    return count

@@ -1,0 +1,72 @@
+"""Whether the account's rules and its last losses allow advice now, and what a trade may lose by them."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import partial
+
+from api.positions import Position
+from api.trust import Question, market_price
+from common.account.gate import allow_another, allow_time, allowed_risk
+from common.account.rates import Pair, rate
+from common.errors import Rejected
+from common.sizing import exact
+
+
+def account_allows(question: Question, stream_ms: int) -> None:
+    """Rejected with the name of the rule that forbids any order now."""
+    rules, state = question.account.rules, question.account.state
+    if rules is None:
+        return
+    if state is None:
+        raise Rejected("account_unknown", "no equity was observed yet: poll with equity, or send a heartbeat")
+    allowed_risk(state, rules, question.account_equity, 0.0)
+    allow_time(rules, stream_ms)
+    allow_another(rules, max(len(question.positions.opened()), question.told_positions))
+
+
+def cooled_down(question: Question, symbol: str, stream_ms: int) -> None:
+    """Rejected("cooldown") if the last loss on a symbol is too fresh."""
+    lost_ms = question.positions.last_loss_ms(symbol)
+    if lost_ms is None:
+        return
+    left_ms = lost_ms + int(question.settings.loss_cooldown * 1000) - stream_ms
+    if left_ms > 0:
+        raise Rejected("cooldown", f"a loss on it ended {stream_ms - lost_ms} ms ago: {left_ms} ms to wait")
+
+
+def risk_of(question: Question) -> Decimal:
+    """Return what a trade may lose, in account currency: the set share of the equity, or less near a limit."""
+    share = exact(question.settings.risk_per_trade) * exact(question.equity)
+    rules, state = question.account.rules, question.account.state
+    if rules is None or state is None:
+        return share
+    open_risk = sum((_at_stop(question, position) for position in question.positions.opened()), Decimal(0))
+    allowed = allowed_risk(state, rules, question.account_equity, float(open_risk))
+    return share if allowed == float("inf") else min(share, exact(allowed))
+
+
+def rate_of(question: Question, currency: str) -> Decimal:
+    """Return what one of a currency is worth in the account's. Rejected("currency") if no fresh rate says."""
+    return rate(currency, question.settings.account_currency, _pairs(question))
+
+
+def _pairs(question: Question) -> Iterator[Pair]:
+    for name, state in question.pipeline.symbols.items():
+        symbol = state.symbol
+        if symbol.base_currency:
+            yield Pair(name, symbol.base_currency, symbol.quote_currency, partial(market_price, question, state))
+
+
+def _at_stop(question: Question, position: Position) -> Decimal:
+    """Return what an open position loses from here to its stop. Rejected("open_risk") if nobody knows."""
+    state = question.pipeline.symbols.get(position.symbol)
+    if state is None or position.stop <= 0:
+        raise Rejected("open_risk", f"what trade {position.trade_id} on {position.symbol} may lose is not known")
+    try:
+        price = market_price(question, state)
+    except Rejected:
+        price = exact(position.entry)
+    symbol = question.broker.held(state.symbol)
+    up = 1 if position.action == "BUY" else -1
+    distance = max(Decimal(0), (price - exact(position.stop)) * up)
+    return exact(position.lots) * distance * exact(symbol.contract_size) * rate_of(question, symbol.quote_currency)

@@ -1,0 +1,117 @@
+"""Whether one symbol's data may be acted on now: the conditions that signals and exchange rates share."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from api.account import AccountBook
+from api.broker_book import BrokerBook
+from api.freshness import SILENT_AFTER_MS, data_age_ms, engine_current, engine_lag_ms
+from api.pipeline_state import Pipeline, SymbolState
+from api.positions import Positions
+from api.times import Now
+from common.errors import Rejected
+from common.sessions import is_open
+from common.settings import Settings
+from common.sizing import exact
+from common.symbols import Symbol, SymbolTable
+
+
+@dataclass(frozen=True)
+class Question:
+    """Everything that the answer rests on, beside the symbol's own state."""
+
+    settings: Settings
+    table: SymbolTable
+    pipeline: Pipeline
+    positions: Positions
+    broker: BrokerBook
+    account: AccountBook
+    wall_ms: int
+    equity: float
+    """What the size is for."""
+    account_equity: float
+    """What the account's rules are held against: the caller's equity, or what was observed last."""
+    free_margin: float | None
+    """As a client told it lately; None: nobody did."""
+    told_positions: int
+    """How many positions a client told of lately; 0 also where nobody did."""
+    journal_delivered: bool
+    """Whether what was accepted by POST has been sent on since Redis was last away."""
+
+    def now(self, state: SymbolState) -> Now:
+        """Return the time of a symbol's partition."""
+        return self.pipeline.now(self.wall_ms, state.partition)
+
+
+def trusted_age_ms(question: Question, state: SymbolState) -> int:
+    """Return how old the symbol's data is. Rejected with the first reason why it can't be acted on now."""
+    now = question.now(state)
+    _pipeline_works(question, state, now)
+    _one_class(state)
+    _on_time(question, state)
+    return _data_is_fresh(question, state, now)
+
+
+def market_price(question: Question, state: SymbolState) -> Decimal:
+    """Return the newest price of a symbol. Rejected if its data can't be acted on now, or there is none."""
+    trusted_age_ms(question, state)
+    forming = state.lane.forming if state.lane else None
+    if forming is None or not forming.close > 0:
+        raise Rejected("no_data", "no price yet in the bar that is being built")
+    return exact(forming.close)
+
+
+def delay_ms(symbol: Symbol, source: str, source_class: str, limits: str) -> int:
+    """Return how late a source is by contract; for a source that the table lacks, the latest of its class.
+
+    Paid plans (LIMITS=none) are not late.
+    """
+    if limits == "none":
+        return 0
+    of_class = [listing for listing in symbol.sources if listing.source_class == source_class]
+    own = [listing for listing in of_class if listing.vendor == source]
+    return max((listing.delay_s * 1000 for listing in own or of_class), default=0)
+
+
+def _pipeline_works(question: Question, state: SymbolState, now: Now) -> None:
+    if not now.alive:
+        age = "there is none" if now.clock_age_ms is None else f"it is {now.clock_age_ms} ms old"
+        raise Rejected("collector_silent", f"expected a clock entry of at most {now.limit_ms} ms, {age}")
+    if not question.journal_delivered:
+        raise Rejected("journal_not_delivered", "reports accepted earlier are being sent on; try again")
+    engine = question.pipeline.partitions[state.partition].engine
+    if not engine_current(engine, now, question.settings.feature_cache_ttl):
+        lag_ms = engine_lag_ms(engine, now)
+        found = "it never passed" if lag_ms is None else f"its last pass is {lag_ms} ms old"
+        raise Rejected("engine_not_current", f"expected a pass within {question.settings.feature_cache_ttl} s, {found}")
+
+
+def _data_is_fresh(question: Question, state: SymbolState, now: Now) -> int:
+    session = question.table.session_of(state.symbol.name, state.source_class)
+    if now.stream_ms is None or not is_open(session, now.stream_ms):
+        raise Rejected("session_closed", f"session {session} is closed")
+    if state.status is not None and state.status.status == "withheld":
+        raise Rejected("no_source", state.status.detail)
+    age_ms = data_age_ms(state, now)
+    if age_ms is None:
+        raise Rejected("no_data", "never collected")
+    if age_ms > SILENT_AFTER_MS:
+        raise Rejected("data_stale", f"session open, but nothing for {age_ms} ms; limit {SILENT_AFTER_MS} ms")
+    return age_ms
+
+
+def _one_class(state: SymbolState) -> None:
+    """The collector is ahead of the engine for a moment; then the new class's values warm up."""
+    lane = state.lane
+    if lane is not None and lane.source_class != state.source_class:
+        raise Rejected("series_changed", f"series changed to {state.source_class}; warming")
+    if lane is not None and lane.warming:
+        raise Rejected("series_changed", lane.warming)
+
+
+def _on_time(question: Question, state: SymbolState) -> None:
+    signal, lane = state.signal, state.lane
+    source, source_class = (signal.source, signal.source_class) if signal else ("", state.source_class)
+    late_ms = max(lane.delay_ms if lane else 0, delay_ms(state.symbol, source, source_class, question.settings.limits))
+    if late_ms:
+        raise Rejected("delayed_class", f"{source_class} is {late_ms // 1000} s late by contract: it feeds no signal")

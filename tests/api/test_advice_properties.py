@@ -1,0 +1,162 @@
+"""What holds for any state whatever: sides, sizes, expiry, and one direction on a symbol."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.account import AccountBook
+from api.broker_book import BrokerBook
+from api.journal import Journal
+from api.pipeline_state import EnginePass, FormingHead, LaneHead, PartitionState, Pipeline, SymbolState
+from api.positions import Closing, Position, Positions
+from api.signal_advice import Advice, judge
+from api.signals_text import write_signals
+from api.trust import Question
+from common.messages import Clock, Signal
+from common.settings import Settings
+from common.sources import SymbolStatus
+from common.symbols import load_symbols
+from tests.api import ea_client
+from tests.api.world import CLASSES, NOON_MS, PRICES, SYMBOLS, settings_for, signal_for
+
+RISK = Decimal("0.01")
+TABLE = load_symbols(SYMBOLS)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The parts of a question that are the same for all."""
+
+    settings: Settings
+    account: AccountBook
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    with TemporaryDirectory() as folder:
+        values = settings_for(1, Path(folder))
+        journal = Journal(Path(folder))
+        yield Bench(values, AccountBook(values, journal))
+        journal.close()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One symbol with a signal, at one moment."""
+
+    signal: Signal
+    market: float
+    at_ms: int
+    equity: float
+    positions: tuple[Position, ...] = ()
+
+    def question(self, bench: Bench) -> Question:
+        """Return the question, in a pipeline that works."""
+        state = PartitionState(Clock(1, self.at_ms, self.at_ms), EnginePass(self.at_ms, self.at_ms))
+        held = Positions()
+        for position in self.positions:
+            held.add(position)
+        return Question(
+            bench.settings, TABLE, Pipeline({0: state}, {self.signal.symbol: self.state}, 3_000), held, BrokerBook(),
+            bench.account, self.at_ms, self.equity, self.equity, None, 0, journal_delivered=True,
+        )  # fmt: skip
+
+    @property
+    def state(self) -> SymbolState:
+        """The symbol as Redis has it."""
+        name = self.signal.symbol
+        series = CLASSES.get(name, "fx_spot")
+        forming = FormingHead(self.at_ms, self.market, self.market, self.market)
+        lane = LaneHead(self.at_ms, "yahoo", series, forming=forming)
+        status = SymbolStatus("ok", "yahoo", series, "", self.at_ms)
+        return SymbolState(TABLE.symbols[name], 0, lane, self.signal, status)
+
+
+@st.composite
+def scenes(draw: st.DrawFn) -> Scene:
+    """A signal that may be right or wrong in any way."""
+    name = draw(st.sampled_from(SYMBOLS))
+    price = PRICES[name]
+    near = st.floats(price * 0.98, price * 1.02)
+    step = price * 10 ** draw(st.floats(-7, -1))
+    up = draw(st.sampled_from((1, -1)))
+    right = draw(st.booleans())
+    signal = signal_for(
+        name, NOON_MS, action="BUY" if up > 0 else "SELL", entry=price,
+        stop_loss=price - up * step if right else draw(near), take_profit_1=price + up * step if right else draw(near),
+        take_profit_2=price + up * step * 2 if right else draw(near), atr=draw(st.floats(0, step)),
+        expires_ms=NOON_MS + draw(st.integers(-3_000, 3_000)),
+    )  # fmt: skip
+    market = price + step * draw(st.floats(-1.5, 1.5))
+    return Scene(signal, market, NOON_MS + draw(st.integers(0, 3_000)), round(10 ** draw(st.floats(0, 12)), 2))
+
+
+def order_of(advice: Advice, scene: Scene) -> ea_client.Order:
+    """Return what the client reads of it; there must be exactly one."""
+    body = write_signals([advice], [], scene.at_ms, scene.equity, "USD", simulated=False)
+    json.loads(body)
+    (order,) = ea_client.read(body)
+    return order
+
+
+@given(scene=scenes())
+@settings(max_examples=400, deadline=None)
+def test_what_is_served_is_right_fresh_and_within_the_risk(bench: Bench, scene: Scene) -> None:
+    advice = judge(scene.question(bench), scene.state)
+    if not isinstance(advice, Advice):
+        assert advice.reason
+        return
+    order = order_of(advice, scene)
+    symbol = TABLE.symbols[scene.signal.symbol]
+    up = 1 if order.action == "BUY" else -1
+    for price in (scene.signal.entry, scene.market):
+        assert (price - order.stop_loss) * up > 0
+        assert (order.take_profit_1 - price) * up > 0
+    assert (order.take_profit_2 - order.take_profit_1) * up >= 0
+    assert scene.at_ms < scene.signal.expires_ms
+    assert 0 < advice.expires_in_ms == scene.signal.expires_ms - scene.at_ms
+    lots = advice.lots
+    assert lots == Decimal(repr(order.lots))
+    assert Decimal(repr(symbol.lot_min)) <= lots <= Decimal(repr(symbol.lot_max))
+    assert lots % Decimal(repr(symbol.lot_step)) == 0
+    distance = abs(Decimal(repr(scene.signal.entry)) - Decimal(repr(order.stop_loss)))
+    loss, equity = lots * Decimal(repr(symbol.contract_size)) * distance, Decimal(repr(scene.equity))
+    assert loss <= equity * RISK * (1 + Decimal("1e-12"))
+    margin = lots * Decimal(repr(symbol.contract_size)) * Decimal(repr(scene.signal.entry)) / 30
+    assert margin <= equity / 2 * (1 + Decimal("1e-12"))
+
+
+@given(scene=scenes(), action=st.sampled_from(("BUY", "SELL")), later_ms=st.integers(0, 3_000))
+@settings(max_examples=200, deadline=None)
+def test_while_a_position_is_open_neither_direction_is_served_on_its_symbol(
+    bench: Bench, scene: Scene, action: Literal["BUY", "SELL"], later_ms: int
+) -> None:
+    held = Position("1", scene.signal.symbol, "any", action, 1.0, 1.0, 0.5, 2.0, NOON_MS, NOON_MS)
+    taken = replace(scene, positions=(held,), at_ms=scene.at_ms + later_ms)
+    assert not isinstance(judge(taken.question(bench), taken.state), Advice)
+
+
+@given(scene=scenes())
+@settings(max_examples=200, deadline=None)
+def test_what_was_executed_once_is_never_served_again_though_it_was_closed(bench: Bench, scene: Scene) -> None:
+    first = judge(scene.question(bench), scene.state)
+    if not isinstance(first, Advice):
+        return
+    order = order_of(first, scene)
+    end = Closing(scene.at_ms, "reported", scene.market, "MANUAL", 1.0)
+    fill = Position(
+        "1", scene.signal.symbol, order.alpha_id, scene.signal.action, order.lots, scene.signal.entry, order.stop_loss,
+        order.take_profit_1, scene.at_ms, scene.at_ms, closing=end,
+    )  # fmt: skip
+    again = replace(scene, positions=(fill,))
+    found = judge(again.question(bench), again.state)
+    assert not isinstance(found, Advice)
+    assert found.reason == "executed"
