@@ -2,12 +2,16 @@
 
 import random
 
+from hypothesis import Phase
+
 from common.indicators import Plan, SessionClock
 from common.messages import Bar
 from features.builder import Forming
 from features.lane import Lane, LaneSetup
 from tests.features.support import MONDAY_MS, bar
 
+NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
+"""A seed is no simpler for being small, and looking for a small one would take minutes."""
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 

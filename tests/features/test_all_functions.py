@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import random
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from common.indicators import Indicator, Plan, catalogue, load_plan, parse_plan
 from common.messages import Bar
 from features.lane import Lane
-from tests.features.made_lanes import HOUR, MINUTE, forming, made, new_lane
+from tests.features.made_lanes import HOUR, MINUTE, NO_SHRINKING, forming, made, new_lane
 from tests.features.support import MONDAY_MS, bar, random_walk
 from tests.features.talib_values import (
     F64,
@@ -122,7 +123,7 @@ ODD = st.builds(
 )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8, deadline=None, phases=NO_SHRINKING)
 @given(ODD, st.integers(1, 150), st.integers(1, 90), st.sampled_from([20 * MINUTE, HOUR, 3 * HOUR]), st.data())
 def test_no_series_is_too_odd(
     bars: list[Bar], max_bars: int, anchor_bars: int, session_ms: int, data: st.DataObject
@@ -130,6 +131,22 @@ def test_no_series_is_too_odd(
     restarts = data.draw(st.sets(st.integers(0, len(bars) - 1), max_size=4))
 
     assert differences(bars, max_bars, anchor_bars, session_ms, restarts) == []
+
+
+def test_several_open_bars_give_talibs_values_as_if_all_had_closed() -> None:
+    """The market's clock may be minutes behind its quotes: bars close one by one while newer ones are open."""
+    bars = made(5, 260)
+    life = life_of(bars, "EURUSD|1m", MINUTE, 1_000, 1_000_000, 2 * HOUR)
+    assert len(life.stretches) == 1  # no anchor moves the window here
+    theirs = np.column_stack([expected(name, life).closed for name in NAMES])
+    lane, rng = new_lane(ALL, 1_000, 1_000_000, 2 * HOUR), random.Random(5)
+    for place, closing in enumerate(bars):
+        for count in rng.sample(range(1, 5), 2):
+            still_open = bars[place : place + count]
+            peeked = lane.peek([forming(b) for b in still_open])
+            assert same(np.array(peeked), theirs[place + len(still_open) - 1]).all(), (place, count)
+        lane.append(closing)
+        assert same(np.array(lane.values), theirs[place]).all(), place
 
 
 def test_what_begins_with_the_session_has_no_value_in_a_session_whose_beginning_was_not_seen() -> None:

@@ -14,28 +14,17 @@ from hypothesis import strategies as st
 from common import keys
 from common.bars import unpack
 from common.errors import Fatal
-from common.features import FeatureSet, decode_features
 from common.indicators.plan_file import BUILTIN as DEFAULT_PLAN
 from common.messages import HistoryBars, Message, Quotes, SeriesChange, Signal
 from common.metrics import Metrics
 from common.settings import Settings
 from common.stage import Outcome
-from common.symbols import load_symbols
-from common.symbols.table import BUILTIN as SYMBOLS
 from features.stage import FeaturesHandler, make_spec
+from tests.features.joined import MINUTE, PAIR, PLAN, joined_values, new_stage, shown, symbols_file
+from tests.features.made_lanes import NO_SHRINKING
 from tests.features.market import cycles, warm_up
-from tests.features.support import LONG_S, MONDAY_MS, Entries, Store, bar, clock, quote
-from tests.features.talib_values import batch, bits, stretches
-
-MINUTE = 60_000
-PAIR = ("EURUSD", "GBPUSD")
-PLAN = """
-[indicators]
-ema = { function = "EMA", timeperiod = 3 }
-beta = { function = "BETA", timeperiod = 5, inputs = ["close", "GBPUSD:close"], symbols = ["EURUSD"] }
-correlation = { function = "CORREL", timeperiod = 6, inputs = ["GBPUSD:high", "low"], symbols = ["EURUSD"] }
-theirs = { function = "EMA", timeperiod = 4, inputs = ["GBPUSD:close"], symbols = ["EURUSD"] }
-"""
+from tests.features.support import MONDAY_MS, Entries, Store, bar, clock, quote
+from tests.features.talib_values import bits
 
 
 @pytest.fixture(scope="module")
@@ -44,59 +33,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("pairs")
     (found / "plan.toml").write_text(PLAN)
     return found
-
-
-def symbols_file(folder: Path, groups: Sequence[str] = ("fx", "fx"), delays_s: Sequence[int] = (0, 0)) -> Path:
-    """The project's table, with partition groups and delays for the two symbols."""
-    path = folder / f"symbols-{'-'.join(map(str, (*groups, *delays_s)))}.toml"
-    if not path.exists():
-        head, *tables = SYMBOLS.read_text().split("\n[symbol.")
-        for place, table in enumerate(tables):
-            for name, group, delay_s in zip(PAIR, groups, delays_s, strict=True):
-                if table.startswith(f"{name}]"):
-                    grouped = table.replace("\n", f'\npartition_group = "{group}"\n', 1)
-                    tables[place] = grouped.replace("delay_s = 0", f"delay_s = {delay_s}")
-        path.write_text("\n[symbol.".join([head, *tables]))
-    return path
-
-
-def new_stage(store: Store, folder: Path, **changes: object) -> FeaturesHandler:
-    """A handler over the pair, restored from the store."""
-    given: dict[str, object] = {
-        "symbols": PAIR, "symbols_file": symbols_file(folder), "indicators_file": folder / "plan.toml",
-        "timeframes": ("1m",), "limits": "none", "max_bars_cache": 60, "anchor_bars": 20, "collection_interval": 600.0,
-    }  # fmt: skip
-    made = Settings(_env_file=None, **(given | changes))  # type: ignore[call-arg, arg-type]  # pydantic-settings' own
-    symbols = load_symbols(made.symbols, made.symbols_file)
-    found = FeaturesHandler(0, made, symbols, Metrics("features"), pass_s=LONG_S)
-    store.commit(found.restore(store))  # type: ignore[arg-type]  # the store stands in for a link
-    return found
-
-
-def shown(store: Store) -> FeatureSet:
-    return decode_features(store.keys[keys.feature_values(0, "EURUSD", "1m")])
-
-
-def joined_values(store: Store, max_bars: int, anchor_bars: int) -> dict[str, float]:
-    """TA-Lib's batch functions over the joined bars, from the bar half a window before the last anchor."""
-    nothing = dict.fromkeys(("beta", "correlation", "theirs"), math.nan)
-    own, other = (unpack(store.keys.get(keys.bar_cache(0, name, "1m"), [])) for name in PAIR)
-    if not len(own) or not len(other):
-        return nothing
-    parts = stretches(own["open_ms"].tolist(), "EURUSD|1m", MINUTE, max_bars // 2, anchor_bars)
-    mine = own[parts[-1].start :]
-    if len(other) == max_bars + anchor_bars and other["open_ms"][0] > mine["open_ms"][0]:
-        return nothing  # bars of the beginning may have been cut off
-    _, left, right = np.intersect1d(mine["open_ms"], other["open_ms"], return_indices=True)
-    columns = {f"own_{name}": np.array(mine[name][left]) for name in ("low", "close")}
-    columns |= {f"other_{name}": np.array(other[name][right]) for name in ("high", "close")}
-    if not len(left):
-        return nothing
-    return {
-        "beta": float(batch("BETA", columns["own_close"], columns["other_close"], timeperiod=5)[0][-1]),
-        "correlation": float(batch("CORREL", columns["other_high"], columns["own_low"], timeperiod=6)[0][-1]),
-        "theirs": float(batch("EMA", columns["other_close"], timeperiod=4)[0][-1]),
-    }
 
 
 def check(store: Store, max_bars: int, anchor_bars: int) -> bool:
@@ -154,7 +90,7 @@ MARKETS = st.builds(
 DELAYS_S = st.tuples(st.sampled_from([0, 90, 600]), st.sampled_from([0, 90, 600]))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, phases=NO_SHRINKING)
 @given(MARKETS, DELAYS_S, st.integers(45, 70), st.integers(3, 40), st.data())
 def test_values_are_talibs_over_the_joined_bars_whatever_closes_first(
     folder: Path, messages: list[Message], delays_s: tuple[int, int], max_bars: int, anchor_bars: int,
@@ -187,6 +123,15 @@ def play(stage: FeaturesHandler, store: Store, messages: Sequence[Message]) -> l
     return [store.commit(stage.handle((entry,))) for entry in Entries().of(*messages)]  # type: ignore[arg-type]
 
 
+def drained(stage: FeaturesHandler, store: Store) -> int:
+    """Give empty batches until all is done; return how many it took."""
+    count = 0
+    while stage.unfinished:
+        store.commit(stage.handle(()))
+        count += 1
+    return count
+
+
 def test_when_the_other_symbols_history_changes_the_old_value_is_gone_at_once(folder: Path) -> None:
     store = Store()
     stage = new_stage(store, folder)
@@ -213,6 +158,34 @@ def test_when_another_class_feeds_the_other_symbol_there_is_no_value_at_once(fol
     found = shown(store)
     assert (found.values["beta"], found.values["theirs"]) == (None, None)
     assert found.not_ready["beta"] == "too few bars of both symbols at the same times"
+
+
+def test_under_load_no_value_of_a_history_that_is_gone_is_shown_either(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.stage.LEAST_S", 0.0)  # a pass has no time for what can wait
+    store = Store()
+    stage = new_stage(store, folder, pass_s=0.0, timeframes=("1s", "1m", "5m"))
+    opens = [MONDAY_MS + n * MINUTE for n in range(30)]
+    past = {name: tuple(bar(at, 1.2 + n % 7 / 100, symbol=name) for n, at in enumerate(opens)) for name in PAIR}
+    now_ms = MONDAY_MS + 40 * MINUTE
+    messages: list[Message] = [clock(now_ms)]
+    messages += [HistoryBars("asked", name, "1m", "fx_spot", bars) for name, bars in past.items()]
+    play(stage, store, messages)
+    drained(stage, store)
+    assert check(store, 60, 20)
+    before = shown(store).values
+
+    changed = tuple(bar(at, 1.5 + n % 5 / 100, symbol="GBPUSD") for n, at in enumerate(opens))
+    entries = (
+        Quotes((quote("EURUSD", now_ms, 1.2), quote("GBPUSD", now_ms, 1.3))),
+        HistoryBars("gap1|x", "GBPUSD", "1m", "fx_spot", changed, instead=True),
+    )
+    play(stage, store, entries)
+
+    assert check(store, 60, 20)
+    assert shown(store).values != before
+    assert drained(stage, store) > 1  # much was put off
 
 
 def signals_of(outcomes: Sequence[Outcome]) -> list[Signal]:
