@@ -24,7 +24,7 @@ from common.symbols import load_symbols
 from common.symbols.table import BUILTIN as SYMBOLS
 from features.stage import FeaturesHandler, make_spec
 from tests.features.market import cycles, warm_up
-from tests.features.support import LONG_S, MONDAY_MS, Entries, Store, bar, clock, quote
+from tests.features.support import LONG_S, MONDAY_MS, NO_STRATEGIES, Entries, Store, bar, clock, quote
 from tests.features.talib_values import batch, bits, stretches
 
 MINUTE = 60_000
@@ -65,6 +65,7 @@ def new_stage(store: Store, folder: Path, **changes: object) -> FeaturesHandler:
     given: dict[str, object] = {
         "symbols": PAIR, "symbols_file": symbols_file(folder), "indicators_file": folder / "plan.toml",
         "timeframes": ("1m",), "limits": "none", "max_bars_cache": 60, "anchor_bars": 20, "collection_interval": 600.0,
+        "strategies_file": NO_STRATEGIES,
     }  # fmt: skip
     made = Settings(_env_file=None, **(given | changes))  # type: ignore[call-arg, arg-type]  # pydantic-settings' own
     symbols = load_symbols(made.symbols, made.symbols_file)
@@ -225,6 +226,7 @@ def test_a_signal_carries_no_value_of_a_pair_that_a_restart_would_not_give_it(fo
     plan.write_text(DEFAULT_PLAN.read_text() + PLAN.split("\n", 3)[3])
     changes: dict[str, object] = {
         "indicators_file": plan,
+        "strategies_file": None,
         "timeframes": ("1m", "5m"),
         "max_bars_cache": 1000,
         "anchor_bars": 100,
