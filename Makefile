@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check
-PACKAGES := collector validator storer features api common simulator deploy bench replay
+PACKAGES := collector validator storer features api common simulator deploy bench replay backtest
 
 # Options of the demo, as in: make demo SPEED=60 DATA="gold.csv.gz silver.csv.gz" LIMITS=real INTERVAL=0.5
 DATA ?=
@@ -26,6 +26,12 @@ FROM ?=
 TO ?=
 LEAD_IN ?=
 ONLY ?=
+# Recorded bars, as in: make backtest FILES="EURUSD_M5.csv.gz XAUUSD_M5.csv.gz" SPREAD=1 SLIPPAGE=0.2 HTML=report.html
+FILES ?=
+SPREAD ?=
+SLIPPAGE ?=
+SPLITS ?=
+HTML ?=
 # A backup, as in: make restore FILE=data/backups/live-20260610T143000Z.tar.gz
 FILE ?=
 KEEP ?=
@@ -89,6 +95,10 @@ restore: $(RUNTIME) ## put a backup back, and keep what was there aside (FILE=..
 
 replay: $(RUNTIME) ## run a stored period through the stages again and compare (FROM= TO= ONLY= LEAD_IN=2h)
 	@$(PY) -m replay $(WHICH) --from "$(FROM)" --to "$(TO)" --symbols "$(ONLY)" --lead-in "$(LEAD_IN)"
+
+backtest: $(RUNTIME) ## run the strategies over recorded bars, with costs, beside chance (FILES= SPREAD= SLIPPAGE= SPLITS= HTML=)
+	@$(PY) -m backtest $(if $(SPREAD),--spread $(SPREAD)) $(if $(SLIPPAGE),--slippage $(SLIPPAGE)) \
+		$(if $(SPLITS),--splits $(SPLITS)) $(if $(HTML),--html "$(HTML)") $(FILES)
 
 partitions: $(RUNTIME) ## spread the stopped pipeline's data over another number of partitions (N=4)
 	@$(PY) -m deploy.partitions "$(N)"
@@ -156,4 +166,4 @@ $(DEV): requirements-dev.lock $(RUNTIME)
 	@$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo run start start-demo stop status logs ctl redis breaker backup restore replay partitions retire indicators test test-long chaos chaos-page soak lint format bench indicators-page lock clean
+.PHONY: help demo run start start-demo stop status logs ctl redis breaker backup restore replay backtest partitions retire indicators test test-long chaos chaos-page soak lint format bench indicators-page lock clean

@@ -201,12 +201,15 @@ def _installation(
         table = make_table(folder, count)
         file = folder / "plan.toml"
         file.write_text(plan)
+        unasked = folder / "strategies.toml"  # a plan made for this measurement has not what strategies name
+        unasked.write_text("[strategies]\n")
         yield (
             base.model_copy(
                 update={
                     "symbols": tuple(table.symbols), "symbols_file": folder / "symbols.toml", "limits": "none",
                     "stream_partitions": partitions, "partitions": tuple(range(partitions)), "state_dir": folder,
                     "max_bars_cache": cached, "indicators_file": file if plan else None,
+                    "strategies_file": unasked if plan else None,
                 }
             ),
             table,

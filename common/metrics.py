@@ -87,6 +87,7 @@ METRICS: dict[str, Metric] = {
     "md_late_for_bars_total": Metric("counter", "Bars that a quote came too late for"),
     "md_forming_skipped_total": Metric("counter", "Quotes whose values of the open bar were skipped, under load"),
     "md_bars_unasked_total": Metric("counter", "Closed bars on which no strategy was asked", ("reason",)),
+    "md_candidates_dropped_total": Metric("counter", "Candidates for signals that were not published", ("reason",)),
     "md_cache_hits_total": Metric("counter", "Reads answered from the bar cache"),
     "md_cache_misses_total": Metric("counter", "Reads that needed SQLite"),
 }

@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     # Judging, bars, features, signals
     indicators_file: Path | None = None
     """None: the plan that comes with the project."""
+    strategies_file: Path | None = None
+    """None: the strategies that come with the project."""
     reject_score: Annotated[float, Field(ge=0, le=1)] = 0.5
     timeframes: Annotated[tuple[str, ...], NoDecode] = ("1s", "1m", "5m", "15m", "1h")
     lateness: NotNegative = 2.0

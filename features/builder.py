@@ -37,6 +37,8 @@ class Forming(Struct, frozen=True):
     """Of `close`."""
     score_sum: float
     """Of the quotes' scores, in the order of arrival."""
+    spread: float | None = None
+    """Of the last quote, by market time, that has bid and ask; None: no quote had both."""
 
     @property
     def score(self) -> float:
@@ -97,7 +99,7 @@ def _begin(open_ms: int, quote: Quote) -> Forming:
     price, volume = quote.price, _volume(quote, quote.volume_kind)
     return Forming(
         open_ms, price, price, price, price, volume, quote.volume_kind, 1, quote.market_ms, quote.market_ms,
-        quote.source, quote.score,
+        quote.source, quote.score, _spread(quote),
     )  # fmt: skip
 
 
@@ -118,8 +120,18 @@ def _absorb(bar: Forming, quote: Quote) -> Forming:
         at_ms if last else bar.last_ms,
         quote.source if last else bar.source,
         bar.score_sum + quote.score,
+        _newer_spread(bar, quote) if last else bar.spread,
     )
 
 
 def _volume(quote: Quote, kind: VolumeKind) -> float:
     return 0.0 if kind == "none" else quote.volume
+
+
+def _spread(quote: Quote) -> float | None:
+    return quote.ask - quote.bid if quote.bid is not None and quote.ask is not None else None
+
+
+def _newer_spread(bar: Forming, quote: Quote) -> float | None:
+    spread = _spread(quote)
+    return bar.spread if spread is None else spread

@@ -17,9 +17,10 @@ from features.builder import Forming, admit, finish, first_open_ms, split
 from features.coverage import covers, observe
 from features.lane import Lane, LaneSetup
 from features.pairs import PairSeries
-from features.signals import Closed, Proposal, best, propose, publish, withheld
-from features.state import Asked
-from features.track import Changes, Feed, FeedOf, Slot, Track, began_anew
+from features.scanner import CONFLICT, resolve, sift
+from features.signals import Closed, Proposal, has_needs, propose, publish, withheld
+from features.state import Asked, Live
+from features.track import Changes, Feed, FeedOf, Slot, Track, began_anew, warming
 
 ASK_AGAIN_MS = 6 * 3_600_000  # vendors' budgets are small, and a lane that is still short warms up by itself
 
@@ -51,6 +52,10 @@ class Tick:
     requests: tuple[HistoryRequest, ...]
     withheld: tuple[str, ...]
     """Why no strategy was asked, for each closed bar where that was so."""
+    dropped: tuple[str, ...] = ()
+    """Why candidates were not published, for each one and for each conflict."""
+    withdrawn: tuple[str, ...] = ()
+    """Symbols whose last signal is to be served no longer."""
 
 
 class Engine:
@@ -190,17 +195,23 @@ class Engine:
         bars: list[Bar] = []
         proposals: dict[str, list[Proposal]] = {}
         refused: list[str] = []
+        lost: list[str] = []
         for track, slot, forming in self._due():
             bar = self._close(track, slot, forming)
             bars.append(bar)
-            if any(bar.timeframe in strategy.timeframes for strategy in self.rules.strategies):
+            if self._asks(bar.timeframe):
                 found = self._ask(track, slot, forming, bar)
                 if isinstance(found, str):
                     refused.append(found)
-                elif found:
-                    proposals.setdefault(bar.symbol, []).extend(found)
+                else:
+                    sound = sift(found, slot.lane.longest_hole_bars, lost)
+                    if sound:
+                        proposals.setdefault(bar.symbol, []).extend(sound)
         self._follow_pairs()
-        return Tick(tuple(bars), self._publish(proposals), self._requests(clock.now_ms), tuple(refused))
+        signals, withdrawn = self._scan(proposals, lost)
+        return Tick(
+            tuple(bars), signals, self._requests(clock.now_ms), tuple(refused), tuple(lost), withdrawn
+        )  # fmt: skip
 
     def _refresh(self, track: Track, last_ms: int | None, now_ms: int) -> None:
         coverage = observe(track.coverage, last_ms, now_ms, self.rules.break_ms)
@@ -250,29 +261,50 @@ class Engine:
             delay_ms=track.delay_ms,
             values=lane.ready_values(),
             previous=lane.previous_values(),
+            spread=forming.spread,
+            changed=bool(warming(track, self._asks)),
         )
         why = withheld(closed)
         if why is not None:
             return why
+        asked = [strategy for strategy in self.rules.strategies if bar.timeframe in strategy.timeframes]
+        if not any(has_needs(strategy, closed) for strategy in asked):
+            return "not_ready"
         found = [
             propose(strategy, closed, length_ms, track.signalled.get(f"{bar.timeframe}|{strategy.name}"))
-            for strategy in self.rules.strategies
-            if bar.timeframe in strategy.timeframes
+            for strategy in asked
         ]
         return [proposal for proposal in found if proposal is not None]
 
-    def _publish(self, proposals: dict[str, list[Proposal]]) -> tuple[Signal, ...]:
-        """Return at most one signal for each symbol: never both directions at once."""
+    def _asks(self, timeframe: str) -> bool:
+        """Tell whether strategies look at bars of a timeframe."""
+        return any(timeframe in strategy.timeframes for strategy in self.rules.strategies)
+
+    def _scan(
+        self, proposals: dict[str, list[Proposal]], lost: list[str]
+    ) -> tuple[tuple[Signal, ...], tuple[str, ...]]:
+        """Return at most one signal for each symbol, and the symbols whose last one is withdrawn."""
         assert self.clock is not None
-        signals = []
+        signals, withdrawn = [], []
         for name, found in proposals.items():
-            track, chosen = self.tracks[name], best(found)
+            track = self.tracks[name]
+            chosen, withdraw = resolve(found, track.live, self.clock.now_ms)
+            if withdraw:
+                withdrawn.append(name)
+            if chosen is None:
+                lost.append(CONFLICT)
+                continue
             signal = publish(chosen, track.symbol, self.clock.now_ms, self.rules.expiry_ms)
             if signal is not None:
-                track.signalled = {**track.signalled, f"{signal.timeframe}|{signal.strategy}": signal.bar_open_ms}
-                self.changes.change(track)
+                self._remember(track, signal)
                 signals.append(signal)
-        return tuple(signals)
+        return tuple(signals), tuple(withdrawn)
+
+    def _remember(self, track: Track, signal: Signal) -> None:
+        """Keep what a signal forbids: its repetition for a while, and its opposite until it expires."""
+        track.signalled = {**track.signalled, f"{signal.timeframe}|{signal.strategy}": signal.bar_open_ms}
+        track.live = Live(signal.action, signal.quality, signal.expires_ms)
+        self.changes.change(track)
 
     def _requests(self, now_ms: int) -> tuple[HistoryRequest, ...]:
         """Return what to ask for: history of lanes that hold too few bars, each at most once in ASK_AGAIN_MS."""

@@ -19,6 +19,7 @@ from common.indicators.session import session_firsts, session_starts
 from common.messages import Bar, Timeframe, VolumeKind
 from features.bar_window import BarWindow
 from features.builder import Forming
+from features.holes import longest_hole_bars
 from features.readiness import Judge, Standing, Unready
 
 
@@ -136,6 +137,11 @@ class Lane:
     def previous_values(self) -> dict[str, float]:
         """Return the values before the last bar, by name, without those that did not exist."""
         return {n: v for n, v in zip(self.names, self.previous, strict=True) if isfinite(v)}
+
+    def longest_hole_bars(self, lookback_bars: int) -> int:
+        """Return the longest hole within so many bars before the last one, in bars of open market time."""
+        open_ms = self.window.window()["open_ms"][-lookback_bars - 1 :]
+        return longest_hole_bars(open_ms, self.setup.timeframe_ms, self._session.after_open_time)
 
     # -- bars --------------------------------------------------------------------------------------
 

@@ -12,7 +12,9 @@ MIN_SCORE = 0.7
 MAX_AGE_MS = 30_000
 """Age of the bar's last quote when it closes, above which the market was silent or the source is behind."""
 MAX_HOLE_BARS = 3
-"""Missing bars before this one, above which a price jump is no trend."""
+"""Missing bars of open market time, above which a price jump is no trend, nor what averages make of it."""
+MAX_SPREAD_ATR = 0.25
+"""Spread above which a trade begins with a sixth of its risk lost (the stop is 1.5 ATR away). docs/decisions/0012."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,10 @@ class Closed:
     values: Mapping[str, float]
     """Those that are ready."""
     previous: Mapping[str, float]
+    spread: float | None = None
+    """Of the newest quote in the bar with bid and ask; None: its sources give none."""
+    changed: bool = False
+    """Another class began to feed the series, and not all lanes that strategies look at have warmed up since."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,8 @@ def withheld(closed: Closed) -> str | None:
     """Return why no strategy may look at this bar, as a slug; None if one may."""
     if closed.delay_ms > 0:
         return "delayed"
+    if closed.changed:
+        return "series_changed"
     if not closed.bar.complete:
         return "incomplete_bar"
     if closed.age_ms > MAX_AGE_MS:
@@ -57,12 +65,30 @@ def propose(strategy: Strategy, closed: Closed, timeframe_ms: int, last_signal_m
     """Return the strategy's candidate. last_signal_ms: open time of the bar of its last signal on this lane."""
     if last_signal_ms is not None and closed.bar.open_ms - last_signal_ms <= strategy.cooldown_bars * timeframe_ms:
         return None
-    if not all(name in closed.values and name in closed.previous for name in strategy.needs):
+    if not has_needs(strategy, closed):
         return None
     bar = closed.bar
     view = View(bar.timeframe, bar.open, bar.high, bar.low, bar.close, closed.values, closed.previous)
     candidate = strategy.evaluate(view)
     return Proposal(strategy, closed, candidate) if candidate is not None else None
+
+
+def has_needs(strategy: Strategy, closed: Closed) -> bool:
+    """Tell whether all values that the strategy rests on are there and have converged."""
+    return all(name in closed.values and name in closed.previous for name in strategy.needs)
+
+
+def dropped(proposal: Proposal, hole_bars: int) -> str | None:
+    """Return why a proposal must not be published, as a slug; None if it may.
+
+    hole_bars: the longest hole, in bars of open market time, within what the strategy's values look back on.
+    """
+    if hole_bars > MAX_HOLE_BARS:
+        return "hole_in_lookback"
+    spread, atr = proposal.closed.spread, proposal.closed.values[proposal.strategy.atr]
+    if spread is not None and not 0.0 <= spread <= MAX_SPREAD_ATR * atr:
+        return "wide_spread"
+    return None
 
 
 def best(proposals: Sequence[Proposal]) -> Proposal:
@@ -97,8 +123,10 @@ def publish(proposal: Proposal, symbol: Symbol, now_ms: int, expiry_ms: int) -> 
         published_ms=now_ms,
         expires_ms=now_ms + expiry_ms,
         data_age_ms=proposal.closed.age_ms,
-        atr=proposal.closed.values["atr_14"],
+        atr=proposal.closed.values[proposal.strategy.atr],
         source=bar.source,
         source_class=bar.source_class,
         values=dict(proposal.closed.values),
+        data_score=round(proposal.closed.score, 4),
+        spread=proposal.closed.spread,
     )

@@ -11,9 +11,8 @@ from common import keys
 from common.bars import RECORD, unpack
 from common.clock import monotonic_s
 from common.errors import Fatal
-from common.indicators import CONVERGENCE, Plan, SessionClock, load_plan, nearest
+from common.indicators import SessionClock
 from common.messages import (
-    TIMEFRAME_MS,
     AnyMessage,
     Bars,
     Clock,
@@ -21,7 +20,6 @@ from common.messages import (
     HistoryTaken,
     Quotes,
     SeriesChange,
-    Timeframe,
     encode,
 )
 from common.metrics import Metrics
@@ -29,18 +27,16 @@ from common.redis_link import Command, Link, flat_pairs
 from common.sessions import after_open_time, next_open_ms
 from common.settings import Settings
 from common.stage import Batch, Entry, Outcome, Publication, StageSpec
-from common.strategies import STRATEGIES
 from common.symbols import Symbol, SymbolTable, load_symbols
-from features.engine import Engine, Rules, Tick
+from features.engine import Engine, Tick
+from features.rules import delay_ms, rules_of
+from features.scanner import CONFLICT
 from features.state import NO_PLACE, PLACE_FIELD, Restored, asked_field, decode_state, symbol_field
 from features.track import Feed, Slot, Track
 from features.writes import Drained, drain
 
 log = structlog.get_logger()
 
-# A break in collecting: so many intervals without a clock entry, but no less than a slow cycle can take.
-BREAK_INTERVALS = 10
-BREAK_LEAST_MS = 30_000
 PASS_S = 0.02
 """What a pass takes, at most, where a part of its work can wait: values of open bars, and lanes to be opened anew."""
 LEAST_S = 0.005
@@ -152,6 +148,11 @@ class FeaturesHandler:
             self._metrics.count("md_bars_total", timeframe=bar.timeframe)
         for reason in tick.withheld:
             self._metrics.count("md_bars_unasked_total", reason=reason)
+        for reason in tick.dropped:
+            self._metrics.count("md_candidates_dropped_total", reason=reason)
+        for symbol in tick.withdrawn:
+            writes.append(("DEL", keys.signal(self._partition, symbol)))
+            log.info("signal.withdrawn", symbol=symbol, why=CONFLICT)
 
     def _count(self, drained: Drained, seconds: float) -> None:
         if drained.lanes:
@@ -177,7 +178,7 @@ class FeaturesHandler:
                 self.engine.changes.change(track)  # which class it is must outlive the rest
             return self._drop(track, any(caches) or stored is not None)
         track.coverage, track.signalled, track.newest_ms = stored.coverage, dict(stored.signalled), stored.newest_ms
-        track.anew_ms = stored.anew_ms
+        track.anew_ms, track.live = stored.anew_ms, stored.live
         gone: list[str] = []
         for (timeframe, slot), records in zip(track.slots.items(), caches, strict=True):
             slot.forming = stored.forming.get(timeframe, ())
@@ -239,55 +240,6 @@ def _raw_id(message: AnyMessage) -> str:
             return message.raw_id
         case _:
             return ""
-
-
-def delay_ms(symbol: Symbol, source_class: str, settings: Settings) -> int:
-    """Return how late the quotes of one of the symbol's classes are by contract."""
-    if settings.limits == "none":
-        return 0
-    return 1000 * max(listing.delay_s for listing in symbol.feed(source_class))
-
-
-def rules_of(settings: Settings, table: SymbolTable) -> Rules:
-    """Return the engine's rules. Fatal if the plan does not fit the symbols, or the bar cache is too short for it."""
-    plan = load_plan(settings.indicators_file)
-    check_plan(plan, settings, table)
-    needed = plan.needed_bars
-    if settings.max_bars_cache < needed:
-        raise Fatal(
-            f"MAX_BARS_CACHE: expected at least {needed} (for the indicators to converge: {CONVERGENCE} times the"
-            f" longest lookback, or more), found {settings.max_bars_cache}"
-        )
-    return Rules(
-        timeframes=tuple((cast(Timeframe, name), TIMEFRAME_MS[name]) for name in settings.timeframes),
-        lateness_ms=int(settings.lateness * 1000),
-        max_bars=settings.max_bars_cache,
-        anchor_bars=settings.anchor_bars,
-        needed_bars=needed,
-        break_ms=max(BREAK_LEAST_MS, int(BREAK_INTERVALS * settings.collection_interval * 1000)),
-        expiry_ms=int(settings.signal_expiry * 1000),
-        plan=plan,
-        strategies=STRATEGIES,
-    )
-
-
-def check_plan(plan: Plan, settings: Settings, table: SymbolTable) -> None:
-    """Fatal if the plan names symbols that are not set, or pairs symbols that don't share a partition."""
-    names = set(settings.symbols)
-    for one in plan.indicators:
-        for symbol in {*(one.symbols or ()), *([one.other] if one.other else ())} - names:
-            raise Fatal(
-                f"INDICATORS_FILE: {one.name}: expected symbols of SYMBOLS ({', '.join(settings.symbols)}), found"
-                f" {symbol}{nearest(symbol, names)}"
-            )
-    for one in plan.pairs():
-        for symbol in sorted(one.symbols or ()):
-            groups = [table.symbols[name].partition_group or name for name in (symbol, cast(str, one.other))]
-            if groups[0] != groups[1]:
-                raise Fatal(
-                    f"INDICATORS_FILE: {one.name}: expected {symbol} and {one.other} in one partition_group of the"
-                    f" symbol table, found {groups[0]} and {groups[1]}"
-                )
 
 
 def make_spec(settings: Settings, metrics: Metrics) -> StageSpec:

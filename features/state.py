@@ -1,6 +1,7 @@
 """What the engine commits with its batches: the fields of the hash keys.state(p, "features"), each one JSON value."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +14,14 @@ from features.coverage import Coverage
 CLOCK_FIELD = "clock"
 PLACE_FIELD = "place"
 NO_PLACE = "0-0"
+
+
+class Live(Struct, frozen=True):
+    """Of the last signal of a symbol: what bars its opposite until it expires."""
+
+    action: Literal["BUY", "SELL"]
+    quality: float
+    expires_ms: int
 
 
 class SymbolState(Struct, frozen=True):
@@ -33,6 +42,8 @@ class SymbolState(Struct, frozen=True):
     """Stream time at which another class began to feed it; None: never yet."""
     newest_bars: dict[str, int] = {}
     """By timeframe: open time of the last bar in the bar cache, to tell a cache that is gone from an empty one."""
+    live: Live | None = None
+    """None: no signal yet."""
 
     def fits(self, symbol: Symbol) -> bool:
         """Whether the symbol table still lets this class feed the series."""

@@ -13,7 +13,7 @@ from features.builder import OpenBars
 from features.coverage import NOT_COVERED, Coverage
 from features.lane import Lane
 from features.pairs import PairSeries
-from features.state import Asked, SymbolState
+from features.state import Asked, Live, SymbolState
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ class Track:
     """By timeframe, shortest first."""
     coverage: Coverage = NOT_COVERED
     signalled: dict[str, int] = field(default_factory=dict)
+    live: Live | None = None
+    """Its last signal; None: none yet."""
     newest_ms: int | None = None
     horizon_ms: int = 0
     """Bars that end at or before it are closed."""
@@ -102,14 +104,14 @@ class Track:
         newest_bars = {timeframe: open_ms for timeframe, open_ms in last.items() if open_ms is not None}
         return SymbolState(
             self.source_class, self.coverage, forming, self.signalled, self.newest_ms, self.symbol.series,
-            self.anew_ms, newest_bars,
+            self.anew_ms, newest_bars, self.live,
         )  # fmt: skip
 
 
 def began_anew(track: Track, change: SeriesChange, feed: Feed, lanes: Mapping[str, Lane]) -> Track:
     """Return the track as it begins with another class: of the old one only what its signals forbid is left."""
     slots = {name: Slot(lane, rewritten=True, touched=True) for name, lane in lanes.items()}
-    return Track(track.symbol, feed, slots, signalled=track.signalled, anew_ms=change.at_ms)
+    return Track(track.symbol, feed, slots, signalled=track.signalled, live=track.live, anew_ms=change.at_ms)
 
 
 def warming(track: Track, asked_of: Callable[[str], bool]) -> str:

@@ -31,7 +31,8 @@ def seed(record: Record, partition: int, at: Id, terms: Terms) -> list[Command]:
         if source_class not in symbol.may_feed():
             continue
         signalled = record.signalled(symbol.name, clock.now_ms)
-        state = SymbolState(source_class, NOT_COVERED, {}, signalled, None, symbol.series, anew_ms)
+        live = record.live(symbol.name, clock.now_ms)
+        state = SymbolState(source_class, NOT_COVERED, {}, signalled, None, symbol.series, anew_ms, live=live)
         fields += [symbol_field(symbol.name), encode_value(state)]
         commands += _caches(record, symbol, source_class, terms)
     return [("HSET", keys.state(PARTITION, "features"), *fields), *commands]

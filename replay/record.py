@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from common.errors import Fatal
 from common.messages import Clock, HistoryBars, decode
+from features.state import Live
 from storer.rebuild import BEFORE_ALL, Id, RawMessage, cycles_between, entries_between
 from storer.rows import Row
 from storer.schema import APPLICATION_ID, migrations
@@ -35,6 +36,10 @@ ORDER BY raw_ms, raw_seq LIMIT 1
 _CHANGES = f"SELECT symbol, source_class, at_ms FROM series_changes WHERE {_AFTER_UP_TO} ORDER BY raw_ms, raw_seq"  # noqa: S608
 _SIGNALLED = """
 SELECT timeframe || '|' || strategy, max(bar_open_ms) FROM signals WHERE symbol = ? AND published_ms <= ? GROUP BY 1
+"""
+_LIVE = """
+SELECT action, quality, expires_ms FROM signals WHERE symbol = ? AND published_ms <= ?
+ORDER BY published_ms DESC LIMIT 1
 """
 
 
@@ -197,6 +202,11 @@ class Record:
     def signalled(self, symbol: str, now_ms: int) -> dict[str, int]:
         """Return "timeframe|strategy" -> the bar of its last signal."""
         return dict(self.connection.execute(_SIGNALLED, (symbol, now_ms)).fetchall())
+
+    def live(self, symbol: str, now_ms: int) -> Live | None:
+        """Return what is to be known of the last signal; None: there was none."""
+        row = self.connection.execute(_LIVE, (symbol, now_ms)).fetchone()
+        return None if row is None else Live(*row)
 
     # -- what came out -----------------------------------------------------------------------------
 

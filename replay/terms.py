@@ -6,7 +6,7 @@ from typing import NamedTuple
 from common.messages import TIMEFRAME_MS
 from common.settings import Settings
 from common.symbols import SymbolTable
-from features.stage import delay_ms
+from features.rules import delay_ms
 
 
 class Lane(NamedTuple):

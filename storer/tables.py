@@ -30,7 +30,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "signals": (
         "id", "symbol", "timeframe", "strategy", "bar_open_ms", "action", "entry", "stop_loss", "take_profit_1",
         "take_profit_2", "confidence", "quality", "regime", "reasons", "published_ms", "expires_ms", "data_age_ms",
-        "atr", "source", "source_class", "values",
+        "atr", "source", "source_class", "values", "data_score", "spread",
     ),
     "source_events": ("id", "source", "event", "at_ms", "detail", "fields"),
     "executions": ("id", "trade_id", "symbol", "received_ms", "body"),

@@ -55,3 +55,7 @@ class Signal(Message, frozen=True, tag="signal"):
     source: str
     source_class: str
     values: dict[str, float] = field(default_factory=dict)
+    data_score: float | None = None
+    """Mean quality of the quotes in its bar, in [0, 1]; None: published before this was told."""
+    spread: float | None = None
+    """Of the newest quote in its bar with bid and ask; None: its sources give none."""

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Action = Literal["BUY", "SELL"]
+Side = Literal[1, -1]
+"""1 for BUY, -1 for SELL: what mirrors a rule."""
+Values = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -16,9 +19,9 @@ class View:
     high: float
     low: float
     close: float
-    now: Mapping[str, float]
+    now: Values
     """The strategy's `needs` after this bar."""
-    before: Mapping[str, float]
+    before: Values
     """The same one bar earlier."""
 
 
@@ -46,8 +49,12 @@ class Strategy:
 
     name: str
     needs: tuple[str, ...]
-    """Names of the plan's values; "atr_14" must be among them: every signal carries it."""
+    """Names of the plan's values, `atr` among them."""
     timeframes: tuple[str, ...]
     cooldown_bars: int
     """Bars of its timeframe for which it is silent on a symbol after a signal there."""
     evaluate: Callable[[View], Candidate | None]
+    atr: str = "atr_14"
+    """The value that its stop is measured in: every signal carries it."""
+    lookback_bars: int = 0
+    """The longest lookback of its needs."""

@@ -1,98 +1,69 @@
-"""Trend following: EMA 9 crosses EMA 20, the slower trend or the MACD confirms it, RSI leaves room.
+"""Trend following: a fast average crosses a slower one, the long trend or the MACD confirms it, RSI leaves room.
 
-Setup, for a BUY (a SELL mirrors it): EMA 9 above EMA 20; EMA 50 above EMA 200 or the MACD histogram above 0; RSI 14
-from 45 to 70. It fires on the bar that completes the setup: the cross itself, or the confirmation after it.
-Stop 1.5 ATR from the entry (the risk, R), first target 1 R, second target 2 R.
+Why it may work: prices under-react to news and herds follow, so that moves of many bars persist. It loses in a market
+without direction, where averages cross to and fro: hence the confirmation. Regimes: trend and range, for a new trend
+begins in what was a range; not high volatility, where a cross is noise.
 
-Regime: the distance of EMA 20 from EMA 50 in ATR, from TREND_ATR on, is "trend_up" or "trend_down", below it "range".
-Confidence: 0.5 + 0.15 where both confirmations hold + 0.15 x strength + 0.15 x room, at most 0.95.
-Quality: 10 x (0.3 where both confirmations hold, else 0.1; + 0.4 x strength + 0.3 x room).
-Strength is the MACD histogram in the direction of the trade, in ATR, against STRONG_HIST_ATR; room is how far RSI is
-from the end of its band. Both are held in [0, 1].
+Setup, for a BUY (a SELL mirrors it): `fast` above `slow`; `long_fast` above `long_slow` or `macd_hist` above 0; `rsi`
+from `rsi_min` to `rsi_max`. It fires on the bar that completes the setup: the cross, or the confirmation after it.
+Agreement: 1 where both confirmations hold, else 1/3. Strength: `macd_hist` in ATR against `strong_hist_atr`. Room: how
+far `rsi` is from `rsi_max`, in the band.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
-from common.strategies.base import Candidate, Strategy, View
-
-STOP_ATR = 1.5
-TARGETS_R = (1.0, 2.0)
-RSI_MIN, RSI_MAX = 45.0, 70.0  # for a BUY; a SELL mirrors them at 50
-TREND_ATR = 1.0
-STRONG_HIST_ATR = 0.25
-MIN_ATR_SHARE = 1e-6  # of the price: below, the market stands still and a stop would be inside the spread
+from common.strategies.base import Side, Values, View
+from common.strategies.params import Factor, Level, Output
+from common.strategies.rules import Setup, ahead, mirrored, unit, word
 
 
-def evaluate(view: View) -> Candidate | None:
-    """Return the trade whose setup this bar completed."""
-    atr = view.now["atr_14"]
-    if not atr > abs(view.close) * MIN_ATR_SHARE:
-        return None
-    for side in (1, -1):
-        if _stands(view.now, side) and not _stands(view.before, side):
-            return _candidate(view, side, atr)
-    return None
+@dataclass(frozen=True)
+class TrendFollowing:
+    """The rule's parameters."""
 
+    fast: Output
+    slow: Output
+    long_fast: Output
+    long_slow: Output
+    macd_hist: Output
+    rsi: Output
+    rsi_min: Level
+    rsi_max: Level
+    strong_hist_atr: Factor
 
-def _stands(values: Mapping[str, float], side: int) -> bool:
-    """Tell whether the setup holds. side: 1 for BUY, -1 for SELL."""
-    crossed = side * (values["ema_9"] - values["ema_20"]) > 0
-    return crossed and _confirmations(values, side) > 0 and _room(values, side) >= 0.0
+    def setup(self, view: View, side: Side, atr: float) -> Setup | None:
+        """Return the setup that this bar completed on this side."""
+        if not self._stands(view.now, side) or self._stands(view.before, side):
+            return None
+        return Setup(
+            agreement=1.0 if self._confirmations(view.now, side) == 2 else 1.0 / 3.0,
+            strength=unit(side * view.now[self.macd_hist] / atr / self.strong_hist_atr),
+            room=self._room(view.now, side),
+            reasons=self._reasons(view, side),
+        )
 
+    def _stands(self, values: Values, side: Side) -> bool:
+        crossed = ahead(values, self.fast, self.slow, side) > 0
+        return crossed and self._confirmations(values, side) > 0 and self._room(values, side) >= 0.0
 
-def _confirmations(values: Mapping[str, float], side: int) -> int:
-    return (side * (values["ema_50"] - values["ema_200"]) > 0) + (side * values["macd_hist"] > 0)
+    def _confirmations(self, values: Values, side: Side) -> int:
+        return (ahead(values, self.long_fast, self.long_slow, side) > 0) + (side * values[self.macd_hist] > 0)
 
+    def _room(self, values: Values, side: Side) -> float:
+        """Return how much of the RSI's band lies ahead, in [0, 1]; below 0 outside of it."""
+        rsi = mirrored(values[self.rsi], side)
+        within = self.rsi_min <= rsi <= self.rsi_max
+        return (self.rsi_max - rsi) / max(self.rsi_max - self.rsi_min, 1e-9) if within else -1.0
 
-def _room(values: Mapping[str, float], side: int) -> float:
-    """Return how much of the RSI's band lies ahead, in [0, 1]; below 0 outside of it."""
-    rsi = values["rsi_14"] if side > 0 else 100.0 - values["rsi_14"]
-    return (RSI_MAX - rsi) / (RSI_MAX - RSI_MIN) if RSI_MIN <= rsi <= RSI_MAX else -1.0
-
-
-def _candidate(view: View, side: int, atr: float) -> Candidate:
-    both = _confirmations(view.now, side) == 2
-    strength = min(1.0, max(0.0, side * view.now["macd_hist"] / atr / STRONG_HIST_ATR))
-    room = _room(view.now, side)
-    risk = STOP_ATR * atr
-    return Candidate(
-        action="BUY" if side > 0 else "SELL",
-        entry=view.close,
-        stop_loss=view.close - side * risk,
-        take_profit_1=view.close + side * TARGETS_R[0] * risk,
-        take_profit_2=view.close + side * TARGETS_R[1] * risk,
-        confidence=min(0.95, 0.5 + 0.15 * both + 0.15 * strength + 0.15 * room),
-        quality=10.0 * ((0.3 if both else 0.1) + 0.4 * strength + 0.3 * room),
-        regime=regime(view.now),
-        reasons=_reasons(view, side, atr),
-    )
-
-
-def regime(values: Mapping[str, float]) -> str:
-    """Return "trend_up", "trend_down" or "range"."""
-    distance = values["ema_20"] - values["ema_50"]
-    if abs(distance) < TREND_ATR * values["atr_14"]:
-        return "range"
-    return "trend_up" if distance > 0 else "trend_down"
-
-
-def _reasons(view: View, side: int, atr: float) -> tuple[str, ...]:
-    now, above = view.now, "above" if side > 0 else "below"
-    fresh = side * (view.before["ema_9"] - view.before["ema_20"]) <= 0
-    found = [f"EMA 9 {now['ema_9']:.6g} {'crossed' if fresh else 'is'} {above} EMA 20 {now['ema_20']:.6g}"]
-    if side * (now["ema_50"] - now["ema_200"]) > 0:
-        found.append(f"EMA 50 {now['ema_50']:.6g} is {above} EMA 200 {now['ema_200']:.6g}")
-    if side * now["macd_hist"] > 0:
-        found.append(f"MACD histogram {now['macd_hist']:.3g} is {above} 0")
-    found.append(f"RSI 14 {now['rsi_14']:.1f} leaves room")
-    found.append(f"stop {STOP_ATR} x ATR 14 {atr:.4g}")
-    return tuple(found)
-
-
-TREND_FOLLOWING = Strategy(
-    name="trend_following",
-    needs=("ema_9", "ema_20", "ema_50", "ema_200", "macd_hist", "rsi_14", "atr_14"),
-    timeframes=("1m", "5m"),
-    cooldown_bars=5,
-    evaluate=evaluate,
-)
+    def _reasons(self, view: View, side: Side) -> tuple[str, ...]:
+        now = view.now
+        fresh = ahead(view.before, self.fast, self.slow, side) <= 0
+        verb = "crossed" if fresh else "is"
+        found = [f"{self.fast} {now[self.fast]:.6g} {verb} {word(side)} {self.slow} {now[self.slow]:.6g}"]
+        if ahead(now, self.long_fast, self.long_slow, side) > 0:
+            long_fast, long_slow = now[self.long_fast], now[self.long_slow]
+            found.append(f"{self.long_fast} {long_fast:.6g} is {word(side)} {self.long_slow} {long_slow:.6g}")
+        if side * now[self.macd_hist] > 0:
+            found.append(f"{self.macd_hist} {now[self.macd_hist]:.3g} is {word(side)} 0")
+        found.append(f"{self.rsi} {now[self.rsi]:.1f} leaves room")
+        return tuple(found)

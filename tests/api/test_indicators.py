@@ -151,7 +151,7 @@ async def test_the_last_value_is_the_engines_to_the_bit(world: World, api: Api, 
         last |= {name: line[0].get("value") for name, line in found.items()}
         assert {line[0]["time"] * 1000 for line in found.values()} == {told.bar_open_ms}
 
-    assert len(last) == 80
+    assert len(last) == 81
     assert [name for name, value in last.items() if value is None] == []
     assert last == told.values
 

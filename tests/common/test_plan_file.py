@@ -137,7 +137,7 @@ def test_a_slip_anywhere_in_the_default_plan_is_told_with_its_line(
     name, function = line.split(" = ")[0], line.split('"')[1]
     at = data.draw(st.integers(0, len(function)))
     other = f"{function[:at]}q{function[at:]}"
-    without_input = re.sub(', input = "[a-z]+"', "", line)
+    without_input = re.sub(', input = "[a-z0-9_]+"', "", line)
     wrong, said = {
         "function": (line.replace(f'"{function}"', f'"{other}"'), f"no function '{other}'; did you mean "),
         "parameter": (line.replace(" }", ", timperiod = 3 }"), f"{function} has no parameter 'timperiod'"),

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.indicators import load_plan
-from common.strategies import STRATEGIES, TREND_FOLLOWING, View
+from common.strategies import View
+from tests.common.made_strategies import QUIET, SHIPPED, mirrored
+
+TREND_FOLLOWING = SHIPPED["trend_following"]
 
 BEFORE = {
     "ema_9": 99.0,
@@ -17,18 +19,12 @@ BEFORE = {
     "macd_hist": 0.1,
     "rsi_14": 52.0,
     "atr_14": 2.0,
-}
+} | QUIET
 RISING = BEFORE | {"ema_9": 100.0, "ema_20": 99.6, "macd_hist": 0.25, "rsi_14": 57.5}
 
 
 def view(now: dict[str, float] = RISING, before: dict[str, float] = BEFORE, close: float = 100.0) -> View:
     return View("1m", close, close, close, close, now, before)
-
-
-def mirrored(values: dict[str, float]) -> dict[str, float]:
-    """The same market upside down."""
-    turned = {name: 200.0 - value for name, value in values.items() if name.startswith("ema")}
-    return turned | {"macd_hist": -values["macd_hist"], "rsi_14": 100.0 - values["rsi_14"], "atr_14": values["atr_14"]}
 
 
 def test_a_cross_with_both_confirmations_is_a_buy() -> None:
@@ -43,11 +39,12 @@ def test_a_cross_with_both_confirmations_is_a_buy() -> None:
     assert found.quality == pytest.approx(10 * (0.3 + 0.2 + 0.15))
     assert found.regime == "range"
     assert found.reasons == (
-        "EMA 9 100 crossed above EMA 20 99.6",
-        "EMA 50 98 is above EMA 200 97",
-        "MACD histogram 0.25 is above 0",
-        "RSI 14 57.5 leaves room",
-        "stop 1.5 x ATR 14 2",
+        "ema_9 100 crossed above ema_20 99.6",
+        "ema_50 98 is above ema_200 97",
+        "macd_hist 0.25 is above 0",
+        "rsi_14 57.5 leaves room",
+        "regime range: ADX 20.0, averages +0.80 ATR apart, ATR 1.00 times its average",
+        "stop 1.5 x ATR 2",
     )
 
 
@@ -64,7 +61,7 @@ def test_the_market_upside_down_is_a_sell_of_the_same_worth() -> None:
         "reasons": sell.reasons,
     }
     assert sell == replace(buy, **turned)  # type: ignore[arg-type]  # a dict of several types
-    assert sell.reasons[0] == "EMA 9 100 crossed below EMA 20 100.4"
+    assert sell.reasons[0] == "ema_9 100 crossed below ema_20 100.4"
 
 
 def test_the_setup_fires_once_when_it_is_complete() -> None:
@@ -85,17 +82,26 @@ def test_without_any_part_of_the_setup_there_is_no_signal(changed: dict[str, flo
     assert TREND_FOLLOWING.evaluate(view(RISING | changed)) is None
 
 
-@pytest.mark.parametrize(("ema_20", "regime"), [(100.1, "trend_up"), (98.5, "range"), (95.9, "trend_down")])
-def test_the_regime_is_the_distance_of_the_averages_in_atr(ema_20: float, regime: str) -> None:
-    found = TREND_FOLLOWING.evaluate(view(RISING | {"ema_9": 101.0, "ema_20": ema_20}, BEFORE | {"ema_20": 101.0}))
+def test_one_confirmation_of_two_is_worth_a_third() -> None:
+    found = TREND_FOLLOWING.evaluate(view(RISING | {"ema_200": 99.0}))  # the long trend is down, the MACD up
 
     assert found is not None
-    assert found.regime == regime
+    assert found.quality == pytest.approx(10 * (0.3 / 3 + 0.2 + 0.15))
+    assert found.confidence == pytest.approx(0.5 + 0.05 + 0.075 + 0.075)
+
+
+def test_in_a_trend_only_its_own_direction_is_traded() -> None:
+    # EMA 20 is 2 ATR below EMA 50 (trend down with this ADX), while EMA 9 crosses EMA 20 upward.
+    falling = {"ema_20": 99.6, "ema_50": 103.6, "adx_14": 30.0}
+
+    assert TREND_FOLLOWING.evaluate(view(RISING | falling)) is None
+    assert TREND_FOLLOWING.evaluate(view(RISING | falling | {"adx_14": 24.9})) is not None  # a drift, no trend
 
 
 values = st.fixed_dictionaries(
     {name: st.floats(1, 1000) for name in ("ema_9", "ema_20", "ema_50", "ema_200")}
     | {"macd_hist": st.floats(-50, 50), "rsi_14": st.floats(0, 100), "atr_14": st.floats(0, 100)}
+    | {"adx_14": st.floats(0, 100), "atr_14_sma_50": st.floats(0, 100)}
 )
 
 
@@ -113,9 +119,3 @@ def test_prices_are_on_the_right_sides_and_scores_in_their_ranges(
     assert 0.5 <= found.confidence <= 0.95
     assert 0.0 <= found.quality <= 10.0
     assert all(reason.isascii() for reason in found.reasons)
-
-
-def test_every_strategy_needs_values_that_the_plan_has() -> None:
-    for strategy in STRATEGIES:
-        assert set(strategy.needs) <= set(load_plan(None).program("EURUSD", "1m").names)
-        assert "atr_14" in strategy.needs

@@ -12,7 +12,10 @@ from deploy.layout import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NAME = PROJECT["project"]["name"]
-OURS = ("collector", "validator", "storer", "features", "api", "common", "simulator", "deploy", "bench", "replay")
+OURS = (
+    "collector", "validator", "storer", "features", "api", "common", "simulator", "deploy", "bench", "replay",
+    "backtest",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", OURS)

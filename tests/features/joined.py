@@ -14,7 +14,7 @@ from common.settings import Settings
 from common.symbols import load_symbols
 from common.symbols.table import BUILTIN as SYMBOLS
 from features.stage import FeaturesHandler
-from tests.features.support import LONG_S, Store
+from tests.features.support import LONG_S, NO_STRATEGIES, Store
 from tests.features.talib_values import batch, stretches
 
 MINUTE = 60_000
@@ -49,6 +49,7 @@ def new_stage(store: Store, folder: Path, **changes: object) -> FeaturesHandler:
     given: dict[str, object] = {
         "symbols": PAIR, "symbols_file": symbols_file(folder), "indicators_file": folder / "plan.toml",
         "timeframes": ("1m",), "limits": "none", "max_bars_cache": 60, "anchor_bars": 20, "collection_interval": 600.0,
+        "strategies_file": NO_STRATEGIES,
     }  # fmt: skip
     made = Settings(_env_file=None, **(given | changes))  # type: ignore[call-arg, arg-type]  # pydantic-settings' own
     symbols = load_symbols(made.symbols, made.symbols_file)

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from common import keys
@@ -13,6 +14,8 @@ from common.stage import Entry, Outcome
 from common.symbols import load_symbols
 from features.stage import FeaturesHandler
 
+NO_STRATEGIES = Path(__file__).with_name("no_strategies.toml")
+"""For plans that lack what the project's strategies name."""
 LONG_S = 60.0
 """A pass that puts nothing off, however busy the machine is."""
 MONDAY_MS = 1_642_377_600_000  # 2022-01-17 00:00 UTC
@@ -158,6 +161,8 @@ def handler(store: Store, symbols: Iterable[str] = ("EURUSD",), **settings: Any)
     """A handler that is restored from the store, with vendors' delays off unless the test sets limits."""
     names = tuple(symbols)
     given: dict[str, Any] = {"symbols": names, "limits": "none", "max_bars_cache": 1000, "anchor_bars": 100}
+    if "indicators_file" in settings:
+        given["strategies_file"] = NO_STRATEGIES
     made = Settings(_env_file=None, **(given | settings))  # type: ignore[call-arg]  # pydantic-settings' own argument
     found = FeaturesHandler(0, made, load_symbols(names), Metrics("features"), pass_s=LONG_S)
     store.commit(found.restore(store))  # type: ignore[arg-type]  # the store stands in for a link

@@ -25,7 +25,7 @@ from common.symbols import load_symbols
 from features.stage import FeaturesHandler
 from tests.features.made_lanes import MINUTE, NO_SHRINKING
 from tests.features.market import LENGTHS
-from tests.features.support import LONG_S, MONDAY_MS, Entries, Store, bar, clock, quote
+from tests.features.support import LONG_S, MONDAY_MS, NO_STRATEGIES, Entries, Store, bar, clock, quote
 
 SYMBOLS = ("EURUSD", "GBPUSD")
 TIMEFRAMES: tuple[Timeframe, ...] = ("1m", "5m")
@@ -162,6 +162,7 @@ def new_stage(case: Case, folder: Path, store: Store, pass_s: float = LONG_S) ->
     made = Settings(
         _env_file=None, symbols=SYMBOLS, timeframes=TIMEFRAMES, indicators_file=path, limits="none",
         max_bars_cache=case.max_bars, anchor_bars=case.anchor_bars, collection_interval=60.0,
+        strategies_file=NO_STRATEGIES,
     )  # type: ignore[call-arg]  # pydantic-settings' own argument  # fmt: skip
     found = FeaturesHandler(0, made, load_symbols(SYMBOLS), Metrics("features"), pass_s=pass_s)
     store.commit(found.restore(store))  # type: ignore[arg-type]  # the store stands in for a link

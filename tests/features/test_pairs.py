@@ -198,6 +198,7 @@ def test_a_signal_carries_no_value_of_a_pair_that_a_restart_would_not_give_it(fo
     plan.write_text(DEFAULT_PLAN.read_text() + PLAN.split("\n", 3)[3])
     changes: dict[str, object] = {
         "indicators_file": plan,
+        "strategies_file": None,
         "timeframes": ("1m", "5m"),
         "max_bars_cache": 1000,
         "anchor_bars": 100,

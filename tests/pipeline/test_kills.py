@@ -53,7 +53,9 @@ def replay_with_kills(
 
 def check_a_replay_is_identical(pipeline: Pipeline) -> None:
     """Run what is stored through the stages again: neither kills nor the batches of the time have left a trace."""
-    given = settings(SYMBOLS, timeframes=tuple(TIMEFRAME_MS), max_bars_cache=5_000, anchor_bars=1_000)
+    given = settings(
+        SYMBOLS, timeframes=tuple(TIMEFRAME_MS), max_bars_cache=5_000, anchor_bars=1_000, strategies_file=None
+    )  # fmt: skip
     with scratch_redis() as link:
         findings = replayed(pipeline.database, link, given=given)
     assert [tally.first for tally in findings.tallies.values() if tally.first is not None] == []

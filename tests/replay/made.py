@@ -25,6 +25,7 @@ Raw = tuple[str, RawMessage]
 SYMBOLS = ("EURUSD", "XAUUSD")
 WALL_MS = 1_790_000_000_000
 ALL = (0, 2**62)
+LIVELY = Path(__file__).with_name("lively.toml")
 CYCLES = 240
 """Twenty minutes."""
 
@@ -33,7 +34,7 @@ def settings(symbols: Sequence[str] = SYMBOLS, **changes: object) -> Settings:
     """Return settings with few bars to keep, whatever the environment says."""
     given: dict[str, object] = {
         "symbols": tuple(symbols), "limits": "none", "timeframes": ("1s", "1m"), "max_bars_cache": 1_000,
-        "anchor_bars": 100,
+        "anchor_bars": 100, "strategies_file": LIVELY,
     }  # fmt: skip
     return Settings(_env_file=None, **(given | changes))  # type: ignore[call-arg,arg-type]  # pydantic-settings' own argument
 

@@ -23,7 +23,7 @@ from replay.period import END_OF_TIME_MS, duration, instant, period
 from replay.record import Record
 from replay.scratch import scratch_redis
 from storer.schema import migrations
-from tests.replay.made import Copy
+from tests.replay.made import LIVELY, Copy
 from tests.support import wait_until
 
 ENVIRONMENT = {
@@ -35,7 +35,7 @@ ENVIRONMENT = {
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder without `.env`, and the settings of the record."""
     monkeypatch.chdir(tmp_path)
-    for name, value in ENVIRONMENT.items():
+    for name, value in (ENVIRONMENT | {"STRATEGIES_FILE": str(LIVELY)}).items():
         monkeypatch.setenv(name, value)
     before = signal.getsignal(signal.SIGTERM)
     yield tmp_path

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import talib
 
-import features.stage as stage_module
+import features.rules as rules_module
 from common import keys
 from common.features import decode_features
 from common.messages import Quote, Quotes, Reject, Signal
 from common.metrics import Metrics
+from common.strategies.strategy_file import BUILTIN
 from common.symbols import load_symbols
 from tests.features.market import START_MS, cycles, past
-from tests.features.support import Store, clock, history, quote
+from tests.features.support import NO_STRATEGIES, Store, clock, history, quote
 from tests.features.test_signals import ALWAYS
 from tests.settings.judging import cached, closed_bars, features_handler, first_quote, handle
 from tests.settings.proof import Given, proves
@@ -83,11 +84,32 @@ def test_what_is_computed_is_what_the_plan_says(given: Given, tmp_path: Path) ->
     plan = tmp_path / "plan.toml"
     plan.write_text('[indicators]\nhull_9 = { function = "HMA", timeperiod = 9 }\n')
     store = Store()
-    handler = features_handler(given(INDICATORS_FILE=plan, TIMEFRAMES="1m", LIMITS="none"), store)
+    handler = features_handler(
+        given(INDICATORS_FILE=plan, STRATEGIES_FILE=NO_STRATEGIES, TIMEFRAMES="1m", LIMITS="none"), store
+    )
     handle(handler, store, [clock(START_MS + 5_000), history(past("EURUSD", "1m", 1, 100)), clock(START_MS + 6_000)])
     closes = np.array([bar.close for bar in past("EURUSD", "1m", 1, 100)])
     values = decode_features(store.keys[keys.feature_values(0, "EURUSD", "1m")]).values
     assert values == {"hull_9": talib.HMA(closes, 9)[-1]}
+
+
+@proves("STRATEGIES_FILE")
+def test_signals_are_those_of_the_strategies_in_the_file(given: Given, tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    text = BUILTIN.read_text().replace("[strategies.trend_following]", "[strategies.mine]")
+    own.write_text(text.replace("stop_atr = 1.5", "stop_atr = 3.0"))
+    messages = [clock(START_MS, 0), history(past("EURUSD", "1m", 1)), *cycles(("EURUSD",), 1, 3_600, 10, 0.002)]
+    found: dict[Path | None, list[Signal]] = {}
+    for file in (None, own, NO_STRATEGIES):
+        changes = {"STRATEGIES_FILE": file} if file else {}
+        handler = features_handler(given(**changes, TIMEFRAMES="1m", SYMBOLS="EURUSD", LIMITS="none"), Store())
+        found[file] = [m for m in handle(handler, Store(), messages) if isinstance(m, Signal)]
+    assert {s.strategy for s in found[None]} == {"trend_following"}
+    assert {s.strategy for s in found[own]} == {"mine"}
+    for one, other in zip(found[None], found[own], strict=True):
+        assert other.bar_open_ms == one.bar_open_ms
+        assert other.entry - other.stop_loss == pytest.approx(2 * (one.entry - one.stop_loss), abs=3e-5)  # rounding
+    assert found[NO_STRATEGIES] == []
 
 
 @proves("MAX_BARS_CACHE", "ANCHOR_BARS")
@@ -147,7 +169,8 @@ async def test_values_are_current_so_long_after_the_engines_last_pass(given: Giv
 def test_a_signal_expires_so_long_after_it_was_published(
     given: Given, monkeypatch: pytest.MonkeyPatch, expiry: str, lasts_ms: int
 ) -> None:
-    monkeypatch.setattr(stage_module, "STRATEGIES", (replace(ALWAYS, cooldown_bars=0),))
+    strategies = (replace(ALWAYS, cooldown_bars=0),)
+    monkeypatch.setattr(rules_module, "load_strategies", lambda _file, _lanes: strategies)
     store = Store()
     handler = features_handler(given(SIGNAL_EXPIRY=expiry, TIMEFRAMES="1m", SYMBOLS="EURUSD", LIMITS="none"), store)
     handle(handler, store, [clock(START_MS, 0), history(past("EURUSD", "1m", 1))])

@@ -1,0 +1,93 @@
+"""Run the strategies over files of recorded bars: `python -m backtest --spread 1 FILE ...`.
+
+The engine is the live one, with the settings of now (INDICATORS_FILE, STRATEGIES_FILE, TIMEFRAMES, LATENESS, ...); no
+process, Redis or network is needed, and nothing but the HTML file is written.
+
+Exit codes: 0 tested, 1 a strategy looks ahead, 2 can't be done.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from backtest.causality import peeks
+from backtest.feed import Setting, run, setting_of
+from backtest.figures import buy_and_hold, figures
+from backtest.history import History, read_history
+from backtest.page import page
+from backtest.report import Result, Tested, lines
+from backtest.trades import Costs, Market, trades_of
+from common.errors import Fatal, PipelineError
+from common.settings import Settings, load_settings
+
+TESTED, INVALID, UNDONE = 0, 1, 2
+MOST_SPLITS = 100
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line asks, and return the exit code."""
+    options = parser().parse_args(arguments)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    try:
+        tested = _test_all(options, load_settings())
+    except PipelineError as e:
+        print(e, file=sys.stderr)
+        return UNDONE
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return UNDONE
+    for line in lines(tested):
+        print(line)
+    if options.html:
+        options.html.write_text(page(tested), encoding="utf-8")
+        print(f"charts: {options.html}")
+    return INVALID if any(one.peeked for one in tested) else TESTED
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what the command line may hold."""
+    found = argparse.ArgumentParser(prog="backtest", description="Run the strategies over recorded bars.")
+    found.add_argument("files", nargs="*", type=Path, metavar="FILE", help="SYMBOL_ANYTHING.csv or .csv.gz")
+    found.add_argument("--spread", type=float, default=10.0, help="in ticks of the symbol table (10)")
+    found.add_argument("--slippage", type=float, default=2.0, help="in ticks, at each fill at the market (2)")
+    found.add_argument("--splits", type=int, default=4, help="stretches of time that are judged apart (4)")
+    found.add_argument("--html", type=Path, help="write a page with charts")
+    return found
+
+
+def _test_all(options: argparse.Namespace, settings: Settings) -> list[Tested]:
+    if not options.files:
+        raise Fatal('FILES: expected at least one file of bars, as in make backtest FILES="EURUSD_M5.csv.gz"')
+    if not (options.spread >= 0 and options.slippage >= 0 and 1 <= options.splits <= MOST_SPLITS):
+        raise Fatal(f"expected SPREAD and SLIPPAGE of 0 or more and SPLITS from 1 to {MOST_SPLITS}")
+    histories = [read_history(path) for path in options.files]
+    settings_of = [setting_of(history, settings, options.spread) for history in histories]
+    tests = sum(len(setting.rules.strategies) for setting in settings_of)
+    return [
+        test(history, setting, options.slippage, options.splits, tests)
+        for history, setting in zip(histories, settings_of, strict=True)
+    ]
+
+
+def test(history: History, setting: Setting, slippage_ticks: float, splits: int, tests: int) -> Tested:
+    """Return what the strategies made of one history."""
+    signals = run(setting, history.bars).signals
+    market, costs = Market(history), Costs(setting.spread, slippage_ticks * setting.symbol.tick_size)
+    results = []
+    for strategy in setting.rules.strategies:
+        trades = trades_of([s for s in signals if s.strategy == strategy.name], market, costs)
+        results.append(Result(strategy.name, figures(trades, market, costs, splits, tests), tuple(trades)))
+    peeked = peeks(lambda bars: run(setting, bars).signals, history.bars, history.length_ms)
+    return Tested(
+        history.name, history.symbol, len(history.bars), history.bars[0].open_ms,
+        history.bars[-1].open_ms + history.length_ms, costs, setting.symbol.digits, len(signals),
+        buy_and_hold(market, costs), tuple(peeked), tuple(results),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,74 @@
+"""The engine's rules from the settings, the plan's file and the strategies' file."""
+
+from typing import cast
+
+from common.errors import Fatal
+from common.indicators import CONVERGENCE, Plan, load_plan, nearest
+from common.messages import TIMEFRAME_MS, Timeframe
+from common.settings import Settings
+from common.strategies import LaneOutputs, load_strategies
+from common.symbols import Symbol, SymbolTable
+from features.engine import Rules
+
+# A break in collecting: so many intervals without a clock entry, but no less than a slow cycle can take.
+BREAK_INTERVALS = 10
+BREAK_LEAST_MS = 30_000
+
+
+def delay_ms(symbol: Symbol, source_class: str, settings: Settings) -> int:
+    """Return how late the quotes of one of the symbol's classes are by contract."""
+    if settings.limits == "none":
+        return 0
+    return 1000 * max(listing.delay_s for listing in symbol.feed(source_class))
+
+
+def rules_of(settings: Settings, table: SymbolTable) -> Rules:
+    """Return the engine's rules. Fatal if the plan does not fit the symbols, or the bar cache is too short for it."""
+    plan = load_plan(settings.indicators_file)
+    check_plan(plan, settings, table)
+    needed = plan.needed_bars
+    if settings.max_bars_cache < needed:
+        raise Fatal(
+            f"MAX_BARS_CACHE: expected at least {needed} (for the indicators to converge: {CONVERGENCE} times the"
+            f" longest lookback, or more), found {settings.max_bars_cache}"
+        )
+    return Rules(
+        timeframes=tuple((cast(Timeframe, name), TIMEFRAME_MS[name]) for name in settings.timeframes),
+        lateness_ms=int(settings.lateness * 1000),
+        max_bars=settings.max_bars_cache,
+        anchor_bars=settings.anchor_bars,
+        needed_bars=needed,
+        break_ms=max(BREAK_LEAST_MS, int(BREAK_INTERVALS * settings.collection_interval * 1000)),
+        expiry_ms=int(settings.signal_expiry * 1000),
+        plan=plan,
+        strategies=load_strategies(settings.strategies_file, lane_outputs(plan, settings)),
+    )
+
+
+def lane_outputs(plan: Plan, settings: Settings) -> list[LaneOutputs]:
+    """Return what each lane has for strategies: values over two symbols follow too late for them."""
+    return [
+        LaneOutputs(symbol, timeframe, {name: i.lookback for i in program.indicators for name in i.names})
+        for symbol in settings.symbols
+        for timeframe in settings.timeframes
+        for program in (plan.program(symbol, timeframe),)
+    ]
+
+
+def check_plan(plan: Plan, settings: Settings, table: SymbolTable) -> None:
+    """Fatal if the plan names symbols that are not set, or pairs symbols that don't share a partition."""
+    names = set(settings.symbols)
+    for one in plan.indicators:
+        for symbol in {*(one.symbols or ()), *([one.other] if one.other else ())} - names:
+            raise Fatal(
+                f"INDICATORS_FILE: {one.name}: expected symbols of SYMBOLS ({', '.join(settings.symbols)}), found"
+                f" {symbol}{nearest(symbol, names)}"
+            )
+    for one in plan.pairs():
+        for symbol in sorted(one.symbols or ()):
+            groups = [table.symbols[name].partition_group or name for name in (symbol, cast(str, one.other))]
+            if groups[0] != groups[1]:
+                raise Fatal(
+                    f"INDICATORS_FILE: {one.name}: expected {symbol} and {one.other} in one partition_group of the"
+                    f" symbol table, found {groups[0]} and {groups[1]}"
+                )
