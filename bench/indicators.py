@@ -28,7 +28,7 @@ SMALL_CACHE = 1_000
 
 def run() -> list[Row]:
     """Return the rows: for each number of symbols, then what a lane costs beside."""
-    market, plan = made(WALKS), load_plan(None)
+    market, plan = made(WALKS), load_plan(None).unchained()
     compared = list(peers(market, plan))
     rows = [row for symbols in BARS_OF_A_ROUND for row in _rows(market, compared, symbols)]
     fifteen = parse_plan(FIFTEEN, "the bench")

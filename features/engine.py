@@ -3,26 +3,23 @@
 Pure: it does no I/O and reads no clock. What it must not lose stands in `state()` and in the lanes' stored bars.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from msgspec.structs import replace
-
-from common.bars import bucket_open_ms, pack
+from common.bars import bucket_open_ms
 from common.indicators import Plan
 from common.messages import Bar, Clock, HistoryBars, HistoryRequest, Quote, SeriesChange, Signal, Timeframe
 from common.strategies import Strategy
 from common.symbols import Symbol
-from features.builder import Forming, admit, finish, first_open_ms, split
+from features.builder import Forming, admit, finish, split
 from features.coverage import covers, observe
+from features.history import merge, note_answer, wanted
 from features.lane import Lane, LaneSetup
 from features.pairs import PairSeries
 from features.scanner import CONFLICT, resolve, sift
 from features.signals import Closed, Proposal, has_needs, propose, publish, withheld
-from features.state import Asked, Live
+from features.state import Live
 from features.track import Changes, Feed, FeedOf, Slot, Track, began_anew, warming
-
-ASK_AGAIN_MS = 6 * 3_600_000  # vendors' budgets are small, and a lane that is still short warms up by itself
 
 
 @dataclass(frozen=True)
@@ -163,26 +160,14 @@ class Engine:
         if track is None or slot is None or message.source_class != track.source_class:
             self.ignored += 1
             return None
-        if message.final and slot.asked is not None and slot.asked.id == message.request_id:
-            asked = replace(slot.asked, answered=True, retry_ms=message.retry_ms, detail=message.detail)
-            slot.asked, slot.asked_now = asked, True
+        if note_answer(slot, message):
             self.changes.touch(track, slot)
-        before_ms = _closed_before_ms(track, slot)
-        length_ms = slot.lane.setup.timeframe_ms
-        usable = {
-            bar.open_ms: pack(replace(bar, repaired=True) if message.repair else bar)
-            for bar in message.bars
-            if bar.open_ms < before_ms and bar.open_ms % length_ms == 0
-        }
-        changed = slot.lane.window.merge(usable, instead=message.instead) if usable else set()
-        if not changed:
-            return None
-        slot.lane.stale = slot.rewritten = True
-        slot.appended.clear()
-        self.changes.touch(track, slot)
-        self.changes.change(track)
-        self._follow_pairs()  # what looks at this lane from another one is wrong from now on, too
-        return replace(message, bars=tuple(bar for bar in message.bars if bar.open_ms in changed))
+        taken = merge(track, slot, message)
+        if taken is not None:
+            self.changes.touch(track, slot)
+            self.changes.change(track)
+            self._follow_pairs()  # what looks at this lane from another one is wrong from now on, too
+        return taken
 
     # -- the clock ---------------------------------------------------------------------------------
 
@@ -210,7 +195,7 @@ class Engine:
         self._follow_pairs()
         signals, withdrawn = self._scan(proposals, lost)
         return Tick(
-            tuple(bars), signals, self._requests(clock.now_ms), tuple(refused), tuple(lost), withdrawn
+            tuple(bars), signals, tuple(self._requests(clock.now_ms)), tuple(refused), tuple(lost), withdrawn
         )  # fmt: skip
 
     def _refresh(self, track: Track, last_ms: int | None, now_ms: int) -> None:
@@ -306,18 +291,13 @@ class Engine:
         track.live = Live(signal.action, signal.quality, signal.expires_ms)
         self.changes.change(track)
 
-    def _requests(self, now_ms: int) -> tuple[HistoryRequest, ...]:
-        """Return what to ask for: history of lanes that hold too few bars, each at most once in ASK_AGAIN_MS."""
-        requests = []
+    def _requests(self, now_ms: int) -> Iterator[HistoryRequest]:
         for track in self.tracks.values():
             for slot in track.slots.values():
-                if slot.filled or len(slot.lane.window) >= self.rules.needed_bars:
-                    slot.filled = True
-                    continue
-                if slot.asked is None or now_ms - slot.asked.asked_ms >= ASK_AGAIN_MS:
-                    requests.append(_request(track, slot, self.rules.max_bars, now_ms))
+                request = wanted(track, slot, self.rules.needed_bars, self.rules.max_bars, now_ms)
+                if request is not None:
                     self.changes.slots[slot.lane.name] = (track, slot)
-        return tuple(requests)
+                    yield request
 
 
 def _lanes(rules: Rules, symbol: Symbol, feed: Feed) -> dict[str, Lane]:
@@ -331,20 +311,3 @@ def _lanes(rules: Rules, symbol: Symbol, feed: Feed) -> dict[str, Lane]:
         )
         for timeframe, length_ms in rules.timeframes
     }  # fmt: skip
-
-
-def _closed_before_ms(track: Track, slot: Slot) -> int:
-    """Return the time before which all bars that open are closed: those that history may still supply."""
-    closed_ms = bucket_open_ms(track.horizon_ms, slot.lane.setup.timeframe_ms)
-    opened_ms = first_open_ms(slot.forming)
-    return closed_ms if opened_ms is None else min(closed_ms, opened_ms)
-
-
-def _request(track: Track, slot: Slot, count: int, now_ms: int) -> HistoryRequest:
-    setup, window = slot.lane.setup, slot.lane.window
-    before_ms = _closed_before_ms(track, slot)
-    request_id = f"{slot.lane.name}|{track.source_class}|{before_ms}|{len(window)}|{window.last_open_ms or 0}"
-    slot.asked, slot.asked_now = Asked(request_id, now_ms, answered=False), True
-    return HistoryRequest(
-        request_id, setup.symbol, setup.timeframe, track.source_class, count, before_ms, most=window.kept_bars
-    )

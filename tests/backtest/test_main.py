@@ -55,6 +55,7 @@ def test_a_file_that_is_none_is_told(tmp_path: Path, text: str, why: str) -> Non
         read_history(path)
 
 
+@pytest.mark.long
 def test_a_walk_without_memory_has_no_edge_and_the_report_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -94,6 +94,7 @@ def test_the_same_strategy_on_the_bar_that_closed_is_not() -> None:
     assert peeks(honest, BARS, MINUTE) == []
 
 
+@pytest.mark.long
 def test_the_projects_strategies_do_not_look_ahead() -> None:
     bars = walk(2, 6_500)
     strategies: set[str] = set()

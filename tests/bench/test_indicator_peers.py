@@ -10,7 +10,7 @@ from bench.contenders.market import HISTORY, made, part
 from bench.contenders.peers import bare, check_same, unrolled
 from common.indicators import F64, load_plan
 
-PLAN = load_plan(None)
+PLAN = load_plan(None).unchained()
 NAMES = {name for one in PLAN.indicators for name in one.names}
 LAST = slice(HISTORY - 300, HISTORY)
 NEAR = 2e-4

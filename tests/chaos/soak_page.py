@@ -1,6 +1,6 @@
 """The verdict on a soak, and its figures as text and as a part of docs/faults.md."""
 
-from math import isnan
+from math import ceil, isnan
 
 from tests.chaos import page
 from tests.chaos.soak_plan import KILLED_UNTIL
@@ -13,7 +13,7 @@ LOG_MB, ENTRIES, PENDING = 8.0, 40_000, 4_000
 """What SQLite's log, all streams and all pending lists may come to at any time. Streams keep 10,000 entries each."""
 GROWS = ("database, MB", "simulator, MB")
 """What grows by design: the history, and the simulator's ledger of all calls."""
-UNDISTURBED = int(TENTHS * KILLED_UNTIL)
+UNDISTURBED = ceil(TENTHS * KILLED_UNTIL)
 """The first tenth without kills."""
 
 

@@ -21,8 +21,9 @@ FAULTS: tuple[tuple[str, dict[str, object]], ...] = (
 VENDORS = ("yahoo", "twelvedata", "polygon")
 FAULT_CYCLES = (5, 60)
 FAULT_EVERY = 900  # cycles
-KILLED_UNTIL = 0.5
-"""The share of the run in which stages are killed: after it each lives to the end, so that what leaks shows."""
+KILLED_FROM, KILLED_UNTIL = 0.1, 0.45
+"""The shares of the run between which stages are killed: the first tenth is what the others are measured against, and
+from the sixth on each stage lives to the end, so that what leaks shows."""
 
 
 @dataclass(frozen=True, order=True)
@@ -49,5 +50,5 @@ def faults(first_cycle: int, cycles: int, seed: int) -> list[dict[str, object]]:
 def kills(first_cycle: int, cycles: int, times: int, seed: int) -> list[Kill]:
     """Return so many kills of each stage, in order."""
     rng = random.Random(seed)
-    latest = first_cycle + int(cycles * KILLED_UNTIL)
-    return sorted(Kill(rng.randrange(first_cycle, latest), stage) for stage in STAGES for _ in range(times))
+    earliest, latest = (first_cycle + int(cycles * share) for share in (KILLED_FROM, KILLED_UNTIL))
+    return sorted(Kill(rng.randrange(earliest, latest), stage) for stage in STAGES for _ in range(times))

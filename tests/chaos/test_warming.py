@@ -116,7 +116,7 @@ def patience() -> float:
     "F08",
     row="what keeps state killed -9 under load (15 cycles a second, 6 symbols), a client asking all the while",
     promise="live within 2 s (of a machine of its own); each value served is TA-Lib's, bitwise, or says why not",
-    teeth="features/lane.py: in load, leave reopen() out",
+    teeth="features/lane.py: in load, leave self.stale = True out",
 )
 def test_state_is_rebuilt_within_two_seconds(tmp_path: Path, measured: Callable[..., None], stage: str) -> None:
     (tmp_path / "data").mkdir()

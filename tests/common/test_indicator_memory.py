@@ -20,7 +20,7 @@ from tests.features.talib_values import F64, GIVEN, batch, column_names, describ
 BARS, LONG = 9_000, 4_000
 ENDS, MANY_ENDS = range(5_000, BARS, 499), range(5_000, BARS, 67)
 """Where the values are compared: after so many bars, a prime number apart."""
-PLAN = load_plan(None)
+PLAN = load_plan(None).unchained()
 PLANNED = {one.name for one in PLAN.indicators}
 NOISE = 1e-7
 """Means that are moved on by adding and subtracting differ by up to 5e-9 of the usual size of their differences; what

@@ -195,7 +195,8 @@ def test_a_signal_expires_so_long_after_it_was_published(
 async def test_a_signal_is_sized_for_this_equity_and_this_share_of_it(
     given: Given, equity: str, risk: str, lots: float
 ) -> None:
-    async with api_over(given(DEFAULT_EQUITY=equity, RISK_PER_TRADE=risk, LIMITS="none")) as (client, world):
+    variables = {"DEFAULT_EQUITY": equity, "RISK_PER_TRADE": risk, "LIMITS": "none", "ACCOUNT_LEVERAGE": "500"}
+    async with api_over(given(**variables)) as (client, world):
         world.alive("EURUSD")
         world.signal("EURUSD")
         reply = (await client.get("/api/signals")).json()
