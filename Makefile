@@ -48,7 +48,7 @@ CHAOS_OPTIONS ?= -n 0
 # Of a soak: simulated seconds, and where the figures go, as in: make soak CYCLES=20000 PAGE=1
 CYCLES ?=
 PAGE ?=
-PYTEST_OPTIONS ?= -n 2 --cov --cov-report=term
+PYTEST_OPTIONS ?= -n 2
 
 DEMO_OPTIONS = $(if $(DATA),--data "$(DATA)") $(if $(SPEED),--speed $(SPEED)) $(if $(LIMITS),--limits $(LIMITS)) \
 	$(if $(INTERVAL),--interval $(INTERVAL)) $(if $(START),--start "$(START)") $(if $(SEED),--seed $(SEED))
@@ -109,8 +109,11 @@ retire: $(RUNTIME) ## keep no more entries for a stage that will not come back (
 indicators: $(RUNTIME) ## list all functions that indicators can be made of, and the plan in use (NAME=RSI for one)
 	@$(PY) -m deploy.indicators $(NAME)
 
-test: $(DEV) ## run all tests, with coverage (TESTS=tests/common for a part)
+test: $(DEV) ## run all tests (TESTS=tests/common for a part)
 	@$(PY) -m pytest $(TESTS) $(PYTEST_OPTIONS)
+
+coverage: $(DEV) ## the same, and which lines ran: takes twice as long
+	@$(PY) -m pytest $(TESTS) $(PYTEST_OPTIONS) --cov --cov-report=term
 
 test-long: $(DEV) ## run the long tests: a whole recorded trading day, with and without kills
 	@$(PY) -m pytest -m long -s --no-cov -n 0 tests
@@ -166,4 +169,4 @@ $(DEV): requirements-dev.lock $(RUNTIME)
 	@$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo run start start-demo stop status logs ctl redis breaker backup restore replay backtest partitions retire indicators test test-long chaos chaos-page soak lint format bench indicators-page lock clean
+.PHONY: help demo run start start-demo stop status logs ctl redis breaker backup restore replay backtest partitions retire indicators test coverage test-long chaos chaos-page soak lint format bench indicators-page lock clean
