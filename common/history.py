@@ -40,7 +40,8 @@ FROM rejects
 _REJECTS = REJECT_COLUMNS + "WHERE symbol = ? AND received_ms < ? ORDER BY received_ms DESC LIMIT ?"
 _SIGNAL_COLUMNS = """
 SELECT id, symbol, timeframe, strategy, bar_open_ms, action, entry, stop_loss, take_profit_1, take_profit_2, confidence,
-       quality, regime, reasons, published_ms, expires_ms, data_age_ms, atr, source, source_class, "values", data_score, spread
+       quality, regime, reasons, published_ms, expires_ms, data_age_ms, atr, source, source_class, "values",
+       data_score, spread
 FROM signals
 """
 _SIGNALS = _SIGNAL_COLUMNS + "WHERE published_ms < ? ORDER BY published_ms DESC LIMIT ?"
