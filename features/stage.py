@@ -170,7 +170,7 @@ class FeaturesHandler:
     def _restore_symbol(self, link: Link, name: str, restored: Restored) -> list[Command]:
         track, stored = self.engine.tracks[name], restored.symbols.get(name)
         caches = self._read_caches(link, track)
-        usable = all(len(record) == RECORD.itemsize for records in caches for record in records)
+        usable = all(set(map(len, records)) <= {RECORD.itemsize} for records in caches)
         if stored is not None and stored.fits(track.symbol):
             track = self.engine.adopt(name, stored.series)
         if stored is None or stored.series != track.source_class or not usable:

@@ -73,7 +73,10 @@ class Plan:
         """Return what a lane computes: the same object for all lanes that compute the same."""
         chosen = tuple(i for i in self.indicators if i.runs_on(symbol, timeframe))
         key = tuple(i.name for i in chosen)
-        return self._programs.setdefault(key, make_program(chosen))
+        found = self._programs.get(key)
+        if found is None:
+            found = self._programs[key] = make_program(chosen)
+        return found
 
     @cached_property
     def longest_lookback(self) -> int:

@@ -35,7 +35,8 @@ class RunningSet:
 
     __slots__ = ("_peeks", "_step", "_updates", "_waiting", "program", "running")
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, to_be_opened: bool = False) -> None:
+        """to_be_opened: nothing waits for bars yet, since each indicator is put in its place at once."""
         self.program = program
         self.running: list[Running] = [Unstarted(len(one.names)) for one in program.indicators]
         # The methods stand beside the objects: looking them up would cost as much as some of them take.
@@ -44,7 +45,7 @@ class RunningSet:
         self._step = program.step
         self._waiting: set[int] = set()
         for index, indicator in enumerate(program.indicators):
-            if indicator.memory not in ("session", "sessions"):
+            if not to_be_opened and indicator.memory not in ("session", "sessions"):
                 self.await_history(index)
 
     def start(self, index: int, running: Running) -> None:
@@ -198,7 +199,7 @@ def open_set(program: Program, columns: Columns, count: int, start_of: StartOf) 
 
     All but the last bar first: the values before the last bar must rest on the same history.
     """
-    opened = Opened(RunningSet(program), [], [])
+    opened = Opened(RunningSet(program, to_be_opened=True), [], [])
     series: dict[str, F64] = dict(columns)
     for index, indicator in enumerate(program.indicators):
         start = start_of(indicator)
