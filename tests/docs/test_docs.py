@@ -79,6 +79,10 @@ def test_the_fault_matrix_is_the_tests_own() -> None:
     assert [page.cells(row) for row in matrix.faults()] == list(page.on_page())
 
 
+def test_every_row_of_the_fault_matrix_was_measured() -> None:
+    assert [cells for cells, (measured, _) in page.on_page().items() if measured == page.NOT_YET] == []
+
+
 def test_every_change_that_turns_a_fault_test_red_is_to_a_file_that_exists() -> None:
     files = {row: row.teeth.partition(": ")[0] for row in matrix.faults()}
     assert [row for row, file in files.items() if not (ROOT / file).is_file()] == []
