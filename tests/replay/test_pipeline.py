@@ -50,7 +50,7 @@ def stored(original: Path, tmp_path: Path) -> Copy:
     "F21",
     row="a stored run of the real processes, in which the feature engine was killed -9, replayed into a scratch Redis",
     promise="verdicts, bars and signals come out as they were stored live",
-    teeth="features/builder.py: in _absorb, at_ms > bar.last_ms in place of >=, after the run was stored",
+    teeth="features/stage.py: in _restore_symbol, slot.forming = () in place of what was stored",
 )
 def test_a_run_with_a_killed_stage_is_replayed_identical(
     stored: Copy, link: Link, measured: Callable[..., None]
@@ -89,7 +89,7 @@ def test_a_run_with_a_killed_stage_is_replayed_identical(
     "F21",
     row="one stored quote, bar or signal of that run altered or deleted behind its back",
     promise="the replay names the first difference: which row, what was stored and what comes out",
-    teeth="replay/bars.py: in the comparison of prices, take what was stored for what came out",
+    teeth="replay/bars.py: in _compare, self._tally.add_equal(1) in place of the call of self._differs",
 )
 def test_one_altered_row_of_it_is_found(stored: Copy, link: Link, kind: str, chosen: str, statement: str) -> None:
     altered = stored.one(chosen)
