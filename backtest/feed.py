@@ -17,8 +17,8 @@ from common.messages import TIMEFRAME_MS, Bar, Clock, HistoryBars, Quote, Signal
 from common.sessions import after_open_time, next_open_ms
 from common.settings import Settings
 from common.symbols import Symbol, SymbolTable, load_symbols
-from features.engine import Engine, Rules
-from features.rules import rules_of
+from features.engine import Engine
+from features.rules import Rules, rules_of
 from features.track import Feed
 
 NO_BREAK_MS = 2**62

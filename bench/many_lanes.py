@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from bench.lane_costs import FIFTEEN
 from bench.row import Row
 from bench.valkey import valkey
 from bench.warm_lanes import PRICE, SERIES, fill, make_table
@@ -36,24 +37,6 @@ SLICES = 10
 """Messages a second that the quotes of a partition come in."""
 HOUR_MS = 1_642_435_200_000  # a Monday, 16:00 UTC: half way through the load bars of every timeframe close
 FEW, QUOTES_OF_FEW, APART_S = 6, 600, 0.02
-FIFTEEN = """
-[indicators]
-rsi = { function = "RSI", timeperiod = 14 }
-ema_9 = { function = "EMA", timeperiod = 9 }
-ema_20 = { function = "EMA", timeperiod = 20 }
-ema_50 = { function = "EMA", timeperiod = 50 }
-ema_200 = { function = "EMA", timeperiod = 200 }
-bands = { function = "BBANDS", timeperiod = 20 }
-atr = { function = "ATR", timeperiod = 14 }
-macd = { function = "MACD" }
-obv = { function = "OBV" }
-volume = { function = "SMA", timeperiod = 20, input = "volume" }
-momentum = { function = "MOM", timeperiod = 10 }
-roc = { function = "ROC", timeperiod = 10 }
-adx = { function = "ADX", timeperiod = 14 }
-stochastic = { function = "STOCH" }
-cci = { function = "CCI", timeperiod = 20 }
-""".replace("volume = {", "volume_sma = {", 1)
 
 
 def run() -> list[Row]:

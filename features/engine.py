@@ -7,37 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from common.bars import bucket_open_ms
-from common.indicators import Plan
-from common.messages import Bar, Clock, HistoryBars, HistoryRequest, Quote, SeriesChange, Signal, Timeframe
-from common.strategies import Strategy
+from common.messages import Bar, Clock, HistoryBars, HistoryRequest, Quote, SeriesChange, Signal
 from common.symbols import Symbol
 from features.builder import Forming, admit, finish, split
 from features.coverage import covers, observe
 from features.history import merge, note_answer, wanted
 from features.lane import Lane, LaneSetup
 from features.pairs import PairSeries
+from features.rules import Rules
 from features.scanner import CONFLICT, resolve, sift
 from features.signals import Closed, Proposal, has_needs, propose, publish, withheld
 from features.state import Live
 from features.track import Changes, Feed, FeedOf, Slot, Track, began_anew, warming
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The settings of an engine. Durations in milliseconds of stream time."""
-
-    timeframes: tuple[tuple[Timeframe, int], ...]
-    """Name and length, shortest first."""
-    lateness_ms: int
-    max_bars: int
-    anchor_bars: int
-    needed_bars: int
-    """Stored bars below which history is asked for."""
-    break_ms: int
-    """Distance of two clock entries above which collecting was interrupted."""
-    expiry_ms: int
-    plan: Plan
-    strategies: tuple[Strategy, ...]
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,36 @@
 """The engine's rules from the settings, the plan's file and the strategies' file."""
 
+from dataclasses import dataclass
 from typing import cast
 
 from common.errors import Fatal
 from common.indicators import CONVERGENCE, Plan, load_plan, nearest
 from common.messages import TIMEFRAME_MS, Timeframe
 from common.settings import Settings
-from common.strategies import LaneOutputs, load_strategies
+from common.strategies import LaneOutputs, Strategy, load_strategies
 from common.symbols import Symbol, SymbolTable
-from features.engine import Rules
 
 # A break in collecting: so many intervals without a clock entry, but no less than a slow cycle can take.
 BREAK_INTERVALS = 10
 BREAK_LEAST_MS = 30_000
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings of an engine. Durations in milliseconds of stream time."""
+
+    timeframes: tuple[tuple[Timeframe, int], ...]
+    """Name and length, shortest first."""
+    lateness_ms: int
+    max_bars: int
+    anchor_bars: int
+    needed_bars: int
+    """Stored bars below which history is asked for."""
+    break_ms: int
+    """Distance of two clock entries above which collecting was interrupted."""
+    expiry_ms: int
+    plan: Plan
+    strategies: tuple[Strategy, ...]
 
 
 def delay_ms(symbol: Symbol, source_class: str, settings: Settings) -> int:
