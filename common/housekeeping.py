@@ -5,11 +5,10 @@ from typing import cast
 
 from redis.exceptions import ResponseError
 
+from common.entry_ids import EntryId, parse_id
 from common.keys import BACKFILL, HISTORY, Stream
 from common.redis_link import Link, Reply
 from common.retirement import retired_stages
-
-EntryId = tuple[int, int]
 
 # Entries stay this long even when everybody has read them, so that an operator can look at what just went through.
 KEEP_MS = 60_000
@@ -22,12 +21,6 @@ ANSWERS = (HISTORY, BACKFILL)
 
 # Above every entry: all readers of the stream were retired.
 NOBODY_LEFT: EntryId = (2**63 - 1, 0)
-
-
-def parse_id(text: bytes) -> EntryId:
-    """Return "milliseconds-sequence" as a pair that compares as Redis compares."""
-    ms, _, sequence = text.partition(b"-")
-    return int(ms), int(sequence or 0)
 
 
 def trim_floor(link: Link, stream: Stream, partition: int) -> EntryId | None:

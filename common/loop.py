@@ -1,16 +1,18 @@
 """Run a stage: one process, one connection, the partitions that its supervisor gave it."""
 
-import gc
 import signal
 import time
 from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 
 import structlog
 
 from common import clock
+from common.arrivals import Arrivals
 from common.errors import Fatal, Fenced, PipelineError, Retryable
 from common.fence import EpochLost
+from common.garbage import Garbage
 from common.heartbeat import Heartbeat
 from common.housekeeping import ANSWERS, lag_s, over_budget, trim
 from common.metrics import Metrics
@@ -24,15 +26,23 @@ from common.stage import StageSpec
 log = structlog.get_logger()
 
 BLOCK_MS = 500  # a heartbeat a second, and SIGTERM is heard in time
-BLOCK_SHARED_MS = 20  # the same with several partitions in turn
-HOUSEKEEPING_S = 1.0
+LINGER_MS = 20  # the same where several partitions take turns and one lingers
+HOUSEKEEPING_S = 1.0  # for each partition; they take turns, so that none waits for all of them
 RECONNECT_FIRST_S, RECONNECT_LONGEST_S = 0.1, 2.0
 
 
 class StageRunner:
     """All partitions of one process, and what goes on beside them."""
 
-    def __init__(self, spec: StageSpec, settings: Settings, metrics: Metrics, link: Link | None = None) -> None:
+    def __init__(
+        self,
+        spec: StageSpec,
+        settings: Settings,
+        metrics: Metrics,
+        link: Link | None = None,
+        garbage: Garbage | None = None,
+    ) -> None:
+        """garbage: the process's, where this is all that it does."""
         self.spec, self._settings = spec, settings
         self._link = link or open_link(settings)
         self.metrics = metrics
@@ -47,9 +57,13 @@ class StageRunner:
             PartitionLoop(spec, partition, self._link, spec.name, self.metrics, folder, self.pause)
             for partition in settings.partitions
         ]
+        self._arrivals = Arrivals(self._link, [loop.reader for loop in self._loops])
+        self._house = cycle(self._loops)
         self._housekeeping_due = 0.0
-        self._held_back: list[str] = []
-        self._frozen = False
+        self._full: dict[int, list[str]] = {}
+        """By partition the streams that are at their budget."""
+        self._garbage = garbage
+        self._opened = False
 
     def run(self) -> None:
         """Work until told to stop. Redis may come late, go away and come back; anything Fatal is raised."""
@@ -76,6 +90,11 @@ class StageRunner:
         """The Redis that it works on."""
         return self._link.where
 
+    @property
+    def held_back(self) -> list[str]:
+        """The streams whose budget keeps it from working."""
+        return sorted({name for names in self._full.values() for name in names})
+
     def stop(self, *_: object) -> None:
         """Ask for the end: the batch in hand is finished first."""
         self.stopping = True
@@ -87,12 +106,6 @@ class StageRunner:
         self._sleep(seconds)
         if self.stopping:
             raise Stopped("asked to stop while waiting")
-
-    def _freeze_what_stays(self) -> None:
-        """Take what the handlers opened out of the collector's sight: looking through it stops thousands of lanes."""
-        if not self._frozen and not any(loop.unfinished for loop in self._loops):
-            gc.freeze()
-            self._frozen = True
 
     def _make_room(self) -> None:
         """Trim though the stage can't work: a Redis without memory gets some back, and with it everybody goes on."""
@@ -110,34 +123,53 @@ class StageRunner:
             "stage.ready", stage=self.spec.name, partitions=list(self._settings.partitions), redis=self._link.where
         )
         self._housekeeping_due = 0.0
-        self._frozen = False
+        self._opened = True
 
     def _work(self) -> None:
-        block_ms = BLOCK_MS if len(self._loops) == 1 else BLOCK_SHARED_MS
+        for loop in self._loops:
+            self._look_after(loop)
         while not self.stopping:
-            if self._held_back:
+            if self.held_back:
                 self._sleep(0.2)
             else:
-                for loop in self._loops:
-                    if loop.step(block_ms):
-                        self._status, self._message = "ok", ""
-            self._freeze_what_stays()
+                self._garbage_after(self._turn())
             self._keep_house()
         for loop in self._loops:
             loop.flush()
         self._beat()
 
+    def _turn(self) -> bool:
+        """Let every partition have its turn, and wait if none had anything to do; tell whether one had."""
+        block_ms = BLOCK_MS if len(self._loops) == 1 else 0
+        settled = [loop.step(block_ms) for loop in self._loops]
+        if any(settled):
+            self._status, self._message = "ok", ""
+            return True
+        if any(loop.unfinished for loop in self._loops):
+            return True
+        if len(self._loops) > 1:
+            self._arrivals.wait(LINGER_MS if any(loop.in_hand for loop in self._loops) else BLOCK_MS)
+        return False
+
+    def _garbage_after(self, worked: bool) -> None:
+        if self._garbage is None:
+            return
+        if self._opened and not worked:
+            self._opened = False
+            self._garbage.settle()  # what the handlers opened stays
+        self._garbage.tend(idle=not worked)
+
     def _keep_house(self) -> None:
+        """Look after the next partition, if it is time for it."""
         if time.monotonic() < self._housekeeping_due:
             return
-        self._housekeeping_due = time.monotonic() + HOUSEKEEPING_S
-        self._held_back = []
-        for loop in self._loops:
-            self._look_after(loop)
-        if self._held_back:
+        self._housekeeping_due = time.monotonic() + HOUSEKEEPING_S / len(self._loops)
+        self._look_after(next(self._house))
+        full = self.held_back
+        if full:
             self._status = "degraded"
-            self._message = f"held back: {', '.join(self._held_back)} at the budget of {self._settings.stream_budget}"
-            log.warning("stage.held_back", streams=self._held_back, budget=self._settings.stream_budget)
+            self._message = f"held back: {', '.join(full)} at the budget of {self._settings.stream_budget}"
+            log.warning("stage.held_back", streams=full, budget=self._settings.stream_budget)
         self._beat()
 
     def _look_after(self, loop: PartitionLoop) -> None:
@@ -148,7 +180,7 @@ class StageRunner:
         full = over_budget(self._link, self.spec.outputs, partition, self._settings.stream_budget)
         for stream in self.spec.outputs:
             self.metrics.gauge("md_stream_over_budget", float(stream.name in full), stream=stream.name)
-        self._held_back += [
+        self._full[partition] = [
             stream.name for stream in self.spec.outputs if stream.name in full and stream not in ANSWERS
         ]
 
@@ -170,12 +202,10 @@ def run_stage(spec: StageSpec, settings: Settings, metrics: Metrics | None = Non
 
     metrics: those that the handlers count in too, so that one heartbeat carries all of the process.
     """
-    runner = StageRunner(spec, settings, metrics or Metrics(spec.name))
+    runner = StageRunner(spec, settings, metrics or Metrics(spec.name), garbage=Garbage())
     signal.signal(signal.SIGTERM, runner.stop)
     signal.signal(signal.SIGINT, runner.stop)
     log.info("stage.starting", stage=spec.name, redis=runner.where)
-    gc.collect()
-    gc.freeze()
     try:
         runner.run()
     except Fenced as e:

@@ -95,8 +95,10 @@ class PartitionLoop:
             self.drain_strays()
             return 0
         self._set_aside(read)
-        settled = self.flush() if self._due(read) else 0
-        if not settled and self.unfinished:
+        settled = 0
+        if self._hand and self._due(read):
+            settled = self.flush()
+        elif self.unfinished:
             self._commit(self._handle(()), ())
         if not self._hand:
             self._stop_where_all_is_poison(list(self._suspects.values()))
@@ -106,8 +108,19 @@ class PartitionLoop:
         """Handle and commit what is in hand, lingering or not, and return how many entries that was."""
         hand, self._hand, self._hurry = tuple(self._hand), [], False
         for first in range(0, len(hand), self.spec.batch_entries):
-            self._process(hand[first : first + self.spec.batch_entries])
+            last = min(first + self.spec.batch_entries, len(hand))
+            left = self._process(hand[first:last])
+            if left:
+                return self._put_back((*left, *hand[last:]), len(hand))
         return len(hand)
+
+    def _put_back(self, left: Batch, of: int) -> int:
+        """Take into hand again what there was no time for; return how many of so many were settled.
+
+        Of a backlog nothing: it is read again.
+        """
+        self._hand, self._hurry = list(left) if self._backlog_done else [], True
+        return of - len(left)
 
     @property
     def in_hand(self) -> int:
@@ -159,18 +172,27 @@ class PartitionLoop:
 
     # -- handling ----------------------------------------------------------------------------------
 
-    def _process(self, batch: Batch) -> None:
+    def _process(self, batch: Batch) -> Batch:
+        """Handle and commit; return the entries that the handler had no time for."""
         started = time.perf_counter()
         try:
-            self._commit(self._handle(batch), batch)
+            outcome = self._handle(batch)
+            settled = batch[: outcome.entries]
+            self._commit(outcome, settled)
         except (Retryable, Fatal, Stopped):
             raise
         except Exception as e:  # noqa: BLE001  # the one broad except: what a handler does wrong counts against its entries
             self._isolate(batch, e)
-            return
+            return ()
         self._metrics.count("md_batches_total")
         self._metrics.observe("md_batch_seconds", time.perf_counter() - started)
-        self._settle_suspects()
+        if settled:
+            self._settle_suspects()
+        return batch[len(settled) :]
+
+    def _process_all(self, batch: Batch) -> None:
+        while batch:
+            batch = self._process(batch)
 
     def _handle(self, batch: Batch) -> Outcome:
         """Handle the batch, as often as it takes while what the handler needs (the disk) is away."""
@@ -194,8 +216,8 @@ class PartitionLoop:
         self._restore()
         if len(batch) > 1:
             middle = len(batch) // 2
-            self._process(batch[:middle])
-            self._process(batch[middle:])
+            self._process_all(batch[:middle])
+            self._process_all(batch[middle:])
             return
         entry = batch[0]
         key = keys.failures(self.partition, self.spec.name)
@@ -204,7 +226,7 @@ class PartitionLoop:
         trace = error if failed == 1 else None
         log.warning("stage.entry_failed", entry=entry.name, failures=failed, error=repr(error), exc_info=trace)
         if failed < FAILURE_LIMIT:
-            self._process(batch)
+            self._process_all(batch)
         else:
             self._suspect(entry, failed, error)
             # Without the undecodable ones, that may be older: this batch may still hold the success that settles them.

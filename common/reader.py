@@ -8,6 +8,7 @@ import msgspec
 import structlog
 from redis.exceptions import ResponseError
 
+from common.entry_ids import parse_id
 from common.errors import Fatal
 from common.fence import Fence
 from common.keys import FIELD, Stream
@@ -60,6 +61,8 @@ class Reader:
         self._by_key = {stream.key(partition).encode(): stream for stream in streams}
         self._keys = [stream.key(partition) for stream in streams]
         self.group, self.consumer = group, consumer
+        self.newest: dict[bytes, bytes] = {}
+        """By stream key the id after which an entry is news to this reader."""
 
     def create_groups(self) -> None:
         """Create the group at the beginning of every stream; groups that exist already stay as they are."""
@@ -67,6 +70,8 @@ class Reader:
         for key, reply in zip(self._keys, replies, strict=True):
             if isinstance(reply, ResponseError) and not str(reply).startswith("BUSYGROUP"):
                 raise Fatal(f"{key}: the group {self.group!r} can't be created: {reply}")
+        ends = self._link.exchange([("XREVRANGE", key, "+", "-", "COUNT", 1) for key in self._keys])
+        self.newest = {key.encode(): _last_id(end) for key, end in zip(self._keys, ends, strict=True)}
         if come_back(self._link, self._partition, self.group):
             log.warning(
                 "stage.back_from_retirement", group=self.group, detail="entries trimmed meanwhile are lost to it"
@@ -102,12 +107,18 @@ class Reader:
         consumers = cast(list[list[bytes]], summary[3] or [])
         return sum(int(count) for name, count in consumers if name == self.consumer.encode())
 
+    def _note(self, key: bytes, items: Reply) -> None:
+        last = _last_id(items)
+        if parse_id(last) > parse_id(self.newest.get(key, b"0-0")):
+            self.newest[key] = last
+
     def _decoded(self, reply: list[list[Reply]], pending: int) -> Read:
         entries: list[Entry] = []
         undecodable: list[Undecodable] = []
         vanished: list[tuple[Stream, str]] = []
         for key, items in reply:
             stream = self._by_key[cast(bytes, key)]
+            self._note(cast(bytes, key), items)
             for raw_id, fields in cast(list[tuple[bytes, list[bytes] | None]], items):
                 entry_id = raw_id.decode()
                 if fields is None:
@@ -119,6 +130,11 @@ class Reader:
                 else:
                     undecodable.append(entry)
         return Read(tuple(entries), tuple(undecodable), tuple(vanished), pending)
+
+
+def _last_id(entries: Reply) -> bytes:
+    found = cast(list[list[bytes]], entries) if isinstance(entries, list) else []
+    return found[-1][0] if found else b"0-0"
 
 
 class GroupsLost(Fatal):

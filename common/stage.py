@@ -43,6 +43,8 @@ class Outcome:
     publish: Sequence[Publication] = ()
     writes: Sequence[Command] = ()
     """Redis commands on keys of the same partition, as tuples: ("HSET", key, field, value, ...)."""
+    entries: int | None = None
+    """How many of the batch, from its beginning, were handled: the others come again. None: all."""
 
 
 class Handler(Protocol):

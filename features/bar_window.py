@@ -17,6 +17,7 @@ class BarWindow:
 
     def __init__(self, lane: str, timeframe_ms: int, max_bars: int, anchor_bars: int) -> None:
         """`lane`: its name, whose hash moves the anchors so that not all lanes reopen at once."""
+        self.timeframe_ms = timeframe_ms
         self.kept_bars = max_bars + anchor_bars
         self.bars_seen = 0
         """Bars in the window."""

@@ -3,37 +3,20 @@
 Pure: it does no I/O and reads no clock. What it must not lose stands in `state()` and in the lanes' stored bars.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from common.bars import bucket_open_ms
-from common.messages import Bar, Clock, HistoryBars, HistoryRequest, Quote, SeriesChange, Signal
+from common.messages import Clock, HistoryBars, HistoryRequest, Quote, SeriesChange
 from common.symbols import Symbol
-from features.builder import Forming, admit, finish, split
-from features.coverage import covers, observe
+from features.builder import admit
+from features.closing import Closing, Tick
+from features.coverage import observe
 from features.history import merge, note_answer, wanted
 from features.lane import Lane, LaneSetup
 from features.pairs import PairSeries
 from features.rules import Rules
-from features.scanner import CONFLICT, resolve, sift
-from features.signals import Closed, Proposal, has_needs, propose, publish, withheld
-from features.state import Live
-from features.track import Changes, Feed, FeedOf, Slot, Track, began_anew, warming
-
-
-@dataclass(frozen=True)
-class Tick:
-    """What one clock entry led to."""
-
-    bars: tuple[Bar, ...]
-    signals: tuple[Signal, ...]
-    requests: tuple[HistoryRequest, ...]
-    withheld: tuple[str, ...]
-    """Why no strategy was asked, for each closed bar where that was so."""
-    dropped: tuple[str, ...] = ()
-    """Why candidates were not published, for each one and for each conflict."""
-    withdrawn: tuple[str, ...] = ()
-    """Symbols whose last signal is to be served no longer."""
+from features.track import Changes, Feed, FeedOf, Slot, Track, began_anew
 
 
 class Engine:
@@ -47,6 +30,7 @@ class Engine:
         self._feed_of = feed_of
         self.tracks = {symbol.name: self._new_track(symbol, symbol.series) for symbol in symbols}
         self._join_pairs()
+        self._closing = Closing(rules, self.changes)
         self.late = 0
         """Quotes that came after a bar of theirs had closed, once for each such bar."""
         self.ignored = 0
@@ -57,6 +41,7 @@ class Engine:
         self.clock = clock
         for track in self.tracks.values():
             self._set_horizon(track)
+        self._closing.find(self.tracks)
 
     def _set_horizon(self, track: Track) -> None:
         if self.clock is not None:
@@ -154,30 +139,27 @@ class Engine:
 
     def tick(self, clock: Clock) -> Tick:
         """Close what is due by this clock entry, and ask the strategies about it."""
+        self.begin(clock)
+        return self.close(lambda: True)
+
+    def begin(self, clock: Clock) -> None:
+        """Take a clock entry as now: what is due by it waits to be closed."""
         last_ms = self.clock.now_ms if self.clock is not None else None
         self.resume(clock)
         for track in self.tracks.values():
             self._refresh(track, last_ms, clock.now_ms)
-        bars: list[Bar] = []
-        proposals: dict[str, list[Proposal]] = {}
-        refused: list[str] = []
-        lost: list[str] = []
-        for track, slot, forming in self._due():
-            bar = self._close(track, slot, forming)
-            bars.append(bar)
-            if self._asks(bar.timeframe):
-                found = self._ask(track, slot, forming, bar)
-                if isinstance(found, str):
-                    refused.append(found)
-                else:
-                    sound = sift(found, slot.lane.longest_hole_bars, lost)
-                    if sound:
-                        proposals.setdefault(bar.symbol, []).extend(sound)
+
+    @property
+    def closing(self) -> bool:
+        """Whether bars that are due wait to be closed: until then neither quotes nor history may come, nor a clock."""
+        return self._closing.waiting
+
+    def close(self, has_time: Callable[[], bool]) -> Tick:
+        """Close what is due, one symbol after the other while there is time: `closing` tells whether some wait."""
+        assert self.clock is not None
+        tick = self._closing.close(self.clock, has_time)
         self._follow_pairs()
-        signals, withdrawn = self._scan(proposals, lost)
-        return Tick(
-            tuple(bars), signals, tuple(self._requests(clock.now_ms)), tuple(refused), tuple(lost), withdrawn
-        )  # fmt: skip
+        return tick if self.closing else replace(tick, requests=tuple(self._requests(self.clock.now_ms)))
 
     def _refresh(self, track: Track, last_ms: int | None, now_ms: int) -> None:
         coverage = observe(track.coverage, last_ms, now_ms, self.rules.break_ms)
@@ -191,86 +173,6 @@ class Engine:
             for slot in track.slots.values():
                 if slot.pairs and slot.follow_pairs():
                     self.changes.touch(track, slot)
-
-    def _due(self) -> list[tuple[Track, Slot, Forming]]:
-        """Return the bars to close: by their end, then by timeframe, then by the symbol table's order."""
-        due: list[tuple[int, int, int, Track, Slot, Forming]] = []
-        for place, track in enumerate(self.tracks.values()):
-            for rank, slot in enumerate(track.slots.values()):
-                length_ms = slot.lane.setup.timeframe_ms
-                if not slot.forming or slot.forming[0].open_ms + length_ms > track.horizon_ms:
-                    continue
-                closing, slot.forming = split(slot.forming, length_ms, track.horizon_ms)
-                due += [(bar.open_ms + length_ms, rank, place, track, slot, bar) for bar in closing]
-        due.sort(key=lambda entry: entry[:3])
-        return [(track, slot, bar) for _, _, _, track, slot, bar in due]
-
-    def _close(self, track: Track, slot: Slot, forming: Forming) -> Bar:
-        setup = slot.lane.setup
-        complete = covers(track.coverage, forming.open_ms, forming.open_ms + setup.timeframe_ms, track.delay_ms)
-        bar = finish(forming, setup.symbol, setup.timeframe, track.source_class, complete)
-        slot.appended.append(slot.lane.append(bar))
-        self.changes.touch(track, slot)
-        self.changes.change(track)
-        return bar
-
-    def _ask(self, track: Track, slot: Slot, forming: Forming, bar: Bar) -> list[Proposal] | str:
-        """Return the strategies' candidates on this bar; or why none was asked."""
-        assert self.clock is not None
-        lane = slot.lane
-        length_ms = lane.setup.timeframe_ms
-        closed = Closed(
-            bar=bar,
-            score=forming.score,
-            age_ms=self.clock.now_ms - forming.last_ms,
-            hole_bars=lane.hole_ms // length_ms,
-            delay_ms=track.delay_ms,
-            values=lane.ready_values(),
-            previous=lane.previous_values(),
-            spread=forming.spread,
-            changed=bool(warming(track, self._asks)),
-        )
-        why = withheld(closed)
-        if why is not None:
-            return why
-        asked = [strategy for strategy in self.rules.strategies if bar.timeframe in strategy.timeframes]
-        if not any(has_needs(strategy, closed) for strategy in asked):
-            return "not_ready"
-        found = [
-            propose(strategy, closed, length_ms, track.signalled.get(f"{bar.timeframe}|{strategy.name}"))
-            for strategy in asked
-        ]
-        return [proposal for proposal in found if proposal is not None]
-
-    def _asks(self, timeframe: str) -> bool:
-        """Tell whether strategies look at bars of a timeframe."""
-        return any(timeframe in strategy.timeframes for strategy in self.rules.strategies)
-
-    def _scan(
-        self, proposals: dict[str, list[Proposal]], lost: list[str]
-    ) -> tuple[tuple[Signal, ...], tuple[str, ...]]:
-        """Return at most one signal for each symbol, and the symbols whose last one is withdrawn."""
-        assert self.clock is not None
-        signals, withdrawn = [], []
-        for name, found in proposals.items():
-            track = self.tracks[name]
-            chosen, withdraw = resolve(found, track.live, self.clock.now_ms)
-            if withdraw:
-                withdrawn.append(name)
-            if chosen is None:
-                lost.append(CONFLICT)
-                continue
-            signal = publish(chosen, track.symbol, self.clock.now_ms, self.rules.expiry_ms)
-            if signal is not None:
-                self._remember(track, signal)
-                signals.append(signal)
-        return tuple(signals), tuple(withdrawn)
-
-    def _remember(self, track: Track, signal: Signal) -> None:
-        """Keep what a signal forbids: its repetition for a while, and its opposite until it expires."""
-        track.signalled = {**track.signalled, f"{signal.timeframe}|{signal.strategy}": signal.bar_open_ms}
-        track.live = Live(signal.action, signal.quality, signal.expires_ms)
-        self.changes.change(track)
 
     def _requests(self, now_ms: int) -> Iterator[HistoryRequest]:
         for track in self.tracks.values():

@@ -6,6 +6,7 @@ that lived through the same bars.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 
 import numpy as np
@@ -70,7 +71,7 @@ class Lane:
         """How many bars at the end of the window have volume of one kind."""
         self._running = RunningSet(setup.program)
         self._ahead: Ahead | None = None
-        self._judge = Judge(setup.program, self.ready_at)
+        self._judge = Judge(setup.program, partial(earliest, self.window, session))
         self._pair_values = [NAN] * (len(self.names) - setup.program.own_values)
         self._judge_now()
 
@@ -230,9 +231,7 @@ class Lane:
 
     def ready_at(self, now_ms: int, bars: int) -> int:
         """Return when so many more bars have closed at the earliest. now_ms: counts where there is none yet."""
-        length_ms, last_ms = self.setup.timeframe_ms, self.window.last_open_ms
-        from_ms = bucket_end_ms(now_ms, length_ms) if last_ms is None else last_ms + length_ms
-        return self._session.after_open_time(from_ms, bars * length_ms)
+        return earliest(self.window, self._session, now_ms, bars)
 
     # -- the bar that is being built ---------------------------------------------------------------
 
@@ -258,3 +257,10 @@ class Lane:
     def _cells(self, bar: Forming) -> Cells:
         start_ms = self._session.start_ms(bar.open_ms + self.setup.timeframe_ms - 1)
         return [bar.open, bar.high, bar.low, bar.close, bar.volume, bar.open_ms, start_ms]
+
+
+def earliest(window: BarWindow, session: SessionClock, now_ms: int, bars: int) -> int:
+    """Return when so many more bars of a window have closed at the earliest: see Lane.ready_at."""
+    length_ms, last_ms = window.timeframe_ms, window.last_open_ms
+    from_ms = bucket_end_ms(now_ms, length_ms) if last_ms is None else last_ms + length_ms
+    return session.after_open_time(from_ms, bars * length_ms)

@@ -1,6 +1,7 @@
 """The features stage: the engine between its streams and Redis."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
@@ -28,7 +29,8 @@ from common.sessions import after_open_time, next_open_ms
 from common.settings import Settings
 from common.stage import Batch, Entry, Outcome, Publication, StageSpec
 from common.symbols import Symbol, SymbolTable, load_symbols
-from features.engine import Engine, Tick
+from features.closing import Tick
+from features.engine import Engine
 from features.rules import delay_ms, rules_of
 from features.scanner import CONFLICT
 from features.state import NO_PLACE, PLACE_FIELD, Restored, asked_field, decode_state, symbol_field
@@ -38,9 +40,23 @@ from features.writes import Drained, drain
 log = structlog.get_logger()
 
 PASS_S = 0.02
-"""What a pass takes, at most, where a part of its work can wait: values of open bars, and lanes to be opened anew."""
+"""What a pass takes, about: entries, bars that are due, values of open bars and lanes to be opened anew can wait."""
+CLOSING_SHARE = 0.4
+"""Of it, until no more bars are closed: the values of those must be worked out, too."""
 LEAST_S = 0.005
-"""What that part has at the least: a pass that closes many bars must not put it off for ever."""
+"""What values of open bars have at the least: a pass that closes many bars must not put them off for ever."""
+
+
+@dataclass
+class Done:
+    """What a pass has done so far."""
+
+    published: list[Publication] = field(default_factory=list)
+    writes: list[Command] = field(default_factory=list)
+    entries: int = 0
+    """Of the batch, taken in."""
+    clocks: int = 0
+    """Of these, clock entries."""
 
 
 class FeaturesHandler:
@@ -77,34 +93,45 @@ class FeaturesHandler:
         return Outcome(writes=writes)
 
     def handle(self, batch: Batch) -> Outcome:
-        """Return the bars, signals, requests and writes of the batch."""
+        """Return the bars, signals, requests and writes of the batch, or of its first entries if time is short."""
         started_s, before = monotonic_s(), self._place
-        published: list[Publication] = []
-        writes: list[Command] = []
-        clocks = 0
+        done = Done()
+        self._close_due(started_s, done)
         for entry in batch:
-            message = entry.message
-            if isinstance(message, Quotes):
-                self.engine.take_quotes(message.quotes)
-            elif isinstance(message, HistoryBars):
-                published += self._take_history(message, entry)
-            elif isinstance(message, SeriesChange):
-                writes += self._change_series(message)
-            elif isinstance(message, Clock):
-                clocks += 1
-                self._tick(message, published, writes)
-            self._place = _raw_id(message) or self._place
+            if self.engine.closing or (done.entries and monotonic_s() - started_s > self._pass_s):
+                break
+            self._take(entry, started_s, done)
         if self._place != before:
-            writes.append(("HSET", keys.state(self._partition, "features"), PLACE_FIELD, self._place))
+            done.writes.append(("HSET", keys.state(self._partition, "features"), PLACE_FIELD, self._place))
         until_s = max(started_s + self._pass_s, monotonic_s() + LEAST_S)
-        drained = drain(self.engine, self._partition, clocks > 0, lambda: monotonic_s() < until_s)
+        drained = drain(self.engine, self._partition, done.clocks > 0, lambda: monotonic_s() < until_s)
         self._count(drained, monotonic_s() - started_s)
-        return Outcome(published, writes + drained.commands)
+        return Outcome(done.published, done.writes + drained.commands, done.entries)
 
     @property
     def unfinished(self) -> bool:
-        """Whether lanes wait for time: an empty batch goes on with them."""
-        return bool(self.engine.changes.slots)
+        """Whether lanes wait for time, or bars to be closed: an empty batch goes on with them."""
+        return self.engine.closing or bool(self.engine.changes.slots)
+
+    def _take(self, entry: Entry, started_s: float, done: Done) -> None:
+        message = entry.message
+        if isinstance(message, Quotes):
+            self.engine.take_quotes(message.quotes)
+        elif isinstance(message, HistoryBars):
+            done.published += self._take_history(message, entry)
+        elif isinstance(message, SeriesChange):
+            done.writes += self._change_series(message)
+        elif isinstance(message, Clock):
+            done.clocks += 1
+            self.engine.begin(message)
+            self._close(started_s, done)
+        self._place = _raw_id(message) or self._place
+        done.entries += 1
+
+    def _close_due(self, started_s: float, done: Done) -> None:
+        """Go on with what the last clock entry has ended."""
+        if self.engine.closing:
+            self._close(started_s, done)
 
     def _take_history(self, message: HistoryBars, entry: Entry) -> list[Publication]:
         """Return what a replay must know: the storer's answers stand in no other record, a vendor's history does."""
@@ -128,22 +155,23 @@ class FeaturesHandler:
             ("HDEL", keys.state(self._partition, "features"), *asked),
         ]
 
-    def _tick(self, clock: Clock, published: list[Publication], writes: list[Command]) -> None:
-        started_s = monotonic_s()
-        tick = self.engine.tick(clock)
+    def _close(self, started_s: float, done: Done) -> None:
+        began_s = monotonic_s()
+        until_s = started_s + self._pass_s * CLOSING_SHARE
+        tick = self.engine.close(lambda: monotonic_s() < until_s)
         if tick.bars:
-            self._metrics.observe("md_signal_seconds", monotonic_s() - started_s)
-        self._tell(tick, published, writes)
+            self._metrics.observe("md_signal_seconds", monotonic_s() - began_s)
+        self._tell(tick, done)
 
-    def _tell(self, tick: Tick, published: list[Publication], writes: list[Command]) -> None:
+    def _tell(self, tick: Tick, done: Done) -> None:
         if tick.bars:
-            published.append(Publication(keys.BARS, Bars(tick.bars)))
+            done.published.append(Publication(keys.BARS, Bars(tick.bars)))
         for signal in tick.signals:
-            published.append(Publication(keys.SIGNALS, signal))
-            writes.append(("SET", keys.signal(self._partition, signal.symbol), encode(signal)))
+            done.published.append(Publication(keys.SIGNALS, signal))
+            done.writes.append(("SET", keys.signal(self._partition, signal.symbol), encode(signal)))
             self._metrics.count("md_signals_total", symbol=signal.symbol)
             log.info("signal.published", id=signal.id, action=signal.action, confidence=signal.confidence)
-        published.extend(Publication(keys.HISTORY_REQUESTS, request) for request in tick.requests)
+        done.published.extend(Publication(keys.HISTORY_REQUESTS, request) for request in tick.requests)
         for bar in tick.bars:
             self._metrics.count("md_bars_total", timeframe=bar.timeframe)
         for reason in tick.withheld:
@@ -151,7 +179,7 @@ class FeaturesHandler:
         for reason in tick.dropped:
             self._metrics.count("md_candidates_dropped_total", reason=reason)
         for symbol in tick.withdrawn:
-            writes.append(("DEL", keys.signal(self._partition, symbol)))
+            done.writes.append(("DEL", keys.signal(self._partition, symbol)))
             log.info("signal.withdrawn", symbol=symbol, why=CONFLICT)
 
     def _count(self, drained: Drained, seconds: float) -> None:

@@ -11,7 +11,8 @@ from typing import NamedTuple, cast
 
 import structlog
 
-from common.housekeeping import EntryId, groups_of, parse_id
+from common.entry_ids import EntryId, parse_id
+from common.housekeeping import groups_of
 from common.keys import QUOTES, RAW, Stream
 from common.redis_link import Link, Reply
 

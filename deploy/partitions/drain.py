@@ -11,8 +11,9 @@ from typing import cast
 
 from redis.exceptions import ResponseError
 
+from common.entry_ids import parse_id
 from common.errors import Fatal
-from common.housekeeping import groups_of, parse_id
+from common.housekeeping import groups_of
 from common.keys import TRANSPORT
 from common.redis_link import Link, Reply
 from common.retirement import retired_stages

@@ -155,7 +155,7 @@ def test_nobody_holds_back_for_an_answer_that_the_asker_cannot_take_now(
             wait_until(lambda: _taken(valkey), 10, "the entry to be taken")
         assert _taken(valkey) is goes_on
         held_back = [] if goes_on else [output.name]
-        wait_until(lambda: runner._held_back == held_back, 10, f"{held_back} to be held back")  # made anew at each look
+        wait_until(lambda: runner.held_back == held_back, 10, f"{held_back} to be held back")  # made anew at each look
 
 
 def test_what_lingers_is_committed_at_a_stop(valkey: Link, settings: Settings) -> None:

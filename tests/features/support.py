@@ -157,14 +157,16 @@ def _bytes(value: str | bytes | float) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
 
 
-def handler(store: Store, symbols: Iterable[str] = ("EURUSD",), **settings: Any) -> FeaturesHandler:
+def handler(
+    store: Store, symbols: Iterable[str] = ("EURUSD",), *, pass_s: float = LONG_S, **settings: Any
+) -> FeaturesHandler:
     """A handler that is restored from the store, with vendors' delays off unless the test sets limits."""
     names = tuple(symbols)
     given: dict[str, Any] = {"symbols": names, "limits": "none", "max_bars_cache": 1000, "anchor_bars": 100}
     if "indicators_file" in settings:
         given["strategies_file"] = NO_STRATEGIES
     made = Settings(_env_file=None, **(given | settings))  # type: ignore[call-arg]  # pydantic-settings' own argument
-    found = FeaturesHandler(0, made, load_symbols(names), Metrics("features"), pass_s=LONG_S)
+    found = FeaturesHandler(0, made, load_symbols(names), Metrics("features"), pass_s=pass_s)
     store.commit(found.restore(store))  # type: ignore[arg-type]  # the store stands in for a link
     return found
 

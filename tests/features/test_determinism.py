@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from common import keys
 from common.features import decode_features
-from common.messages import Message, encode
+from common.messages import Bars, Message
 from common.stage import Entry
 from tests.features.market import START_MS, cycles, warm_up
-from tests.features.support import Entries, Store, bar, handler, history
+from tests.features.support import LONG_S, Entries, Store, bar, handler, history
 
 SYMBOLS = ("EURUSD", "NAS100")
 
@@ -28,30 +28,48 @@ def entries() -> tuple[Entry, ...]:
 ENTRIES = entries()
 
 
-def run(batches: Sequence[Sequence[Entry]], restarts: set[int]) -> tuple[list[bytes], dict[Any, Any], Store]:
-    """Return what was published, each lane's values after each bar that was seen as the last one, and the store."""
+def run(
+    batches: Sequence[Sequence[Entry]], restarts: set[int], pass_s: float = LONG_S
+) -> tuple[dict[str, list[Message]], dict[Any, Any], Store]:
+    """Return what was published by stream, each lane's values after each bar that was seen as the last, and the store.
+
+    restarts: before which passes the stage begins anew. pass_s: what a pass may take; what a batch leads to may take
+    several.
+    """
     store = Store()
-    stage = handler(store, SYMBOLS)
-    published: list[bytes] = []
+    stage = handler(store, SYMBOLS, pass_s=pass_s)
+    published: dict[str, list[Message]] = {}
     values: dict[Any, Any] = {}
-    for number, batch in enumerate(batches):
+    left = [tuple(batch) for batch in batches]
+    number = 0
+    while left or stage.engine.closing:
         if number in restarts:
-            stage = handler(store, SYMBOLS)
-        outcome = store.commit(stage.handle(tuple(batch)))
-        published += [_told(p.message) for p in outcome.publish]
-        for symbol in SYMBOLS:
-            for timeframe in ("1s", "1m", "5m"):
-                body = store.keys.get(keys.feature_values(0, symbol, timeframe))
-                found = decode_features(body) if body else None
-                if found and found.values and found.bar_open_ms:
-                    closed = (found.values, found.not_ready, found.bars_seen, found.ready)
-                    # A repair may change the values after the same last bar.
-                    values.setdefault((symbol, timeframe, found.bar_open_ms), set()).add(repr(closed))
+            stage = handler(store, SYMBOLS, pass_s=pass_s)
+        number += 1
+        batch = left.pop(0) if left else ()
+        outcome = store.commit(stage.handle(batch))
+        if batch[outcome.entries :]:
+            left.insert(0, batch[outcome.entries :])
+        for one in outcome.publish:
+            published.setdefault(one.stream.name, []).extend(_parts(one.message))
+        _note_values(store, values)
     return published, values, store
 
 
-def _told(message: Message) -> bytes:
-    return encode(message)
+def _parts(message: Message) -> Sequence[Message]:
+    """Return what counts: how many bars come in one message is not promised."""
+    return [Bars((bar,)) for bar in message.bars] if isinstance(message, Bars) else [message]
+
+
+def _note_values(store: Store, values: dict[Any, Any]) -> None:
+    for symbol in SYMBOLS:
+        for timeframe in ("1s", "1m", "5m"):
+            body = store.keys.get(keys.feature_values(0, symbol, timeframe))
+            found = decode_features(body) if body else None
+            if found and found.values and found.bar_open_ms:
+                closed = (found.values, found.not_ready, found.bars_seen, found.ready)
+                # A repair may change the values after the same last bar.
+                values.setdefault((symbol, timeframe, found.bar_open_ms), set()).add(repr(closed))
 
 
 WHOLE = run([ENTRIES[at : at + 1] for at in range(len(ENTRIES))], set())
@@ -64,8 +82,18 @@ def test_any_batches_with_any_restarts_lead_to_the_same_bars_values_and_signals(
     batches = [ENTRIES[a:b] for a, b in zip([0, *cuts], [*cuts, len(ENTRIES)], strict=True)]
     restarts = data.draw(st.sets(st.integers(0, len(batches) - 1), max_size=10))
 
-    published, values, store = run(batches, restarts)
+    assert_same(*run(batches, restarts))
 
+
+@settings(max_examples=3, deadline=None, phases=[Phase.generate])  # to shrink takes minutes
+@given(st.sets(st.integers(0, 3_000), max_size=20))
+def test_passes_without_time_lead_to_the_same_bars_values_and_signals(restarts: set[int]) -> None:
+    """Each takes one entry, or closes the bars of one symbol: a restart between two of these goes on with the rest."""
+    assert_same(*run([ENTRIES[at : at + 50] for at in range(0, len(ENTRIES), 50)], restarts, pass_s=0.0))
+
+
+def assert_same(published: dict[str, list[Message]], values: dict[Any, Any], store: Store) -> None:
+    """Hold a run to the undisturbed one."""
     expected, expected_values, expected_store = WHOLE
     assert published == expected
     for place, seen in values.items():
@@ -78,8 +106,7 @@ def test_any_batches_with_any_restarts_lead_to_the_same_bars_values_and_signals(
 def test_the_market_of_this_test_closes_bars_and_gives_signals() -> None:
     published, _, store = WHOLE
 
-    kinds = [body.split(b'"')[3] for body in published]
-    assert kinds.count(b"signal") >= 2
-    assert kinds.count(b"bars") > 500
-    assert kinds.count(b"history_request") == 10  # two symbols, five timeframes, each asked once
+    assert len(published["signals"]) >= 2
+    assert len(published["bars"]) > 500
+    assert len(published["history_requests"]) == 10  # two symbols, five timeframes, each asked once
     assert len(store.keys[keys.bar_cache(0, "EURUSD", "1m")]) == 1_018

@@ -99,16 +99,19 @@ def test_bars_that_are_still_open_are_not_taken_from_history() -> None:
     assert [b.open_ms for b in stored(store)] == [NOW_MS - 2 * MINUTE]
 
 
-def test_history_stops_before_the_oldest_open_bar() -> None:
+def test_a_bar_that_a_shorter_lateness_makes_due_is_closed_at_the_start_before_history_comes() -> None:
     store = Store()
     tick = Quotes((quote("EURUSD", NOW_MS - 30_000, 1.2),))
     feed(handler(store, lateness=60.0), store, clock(NOW_MS), tick, clock(NOW_MS + 30_000))
+    assert stored(store) == []
 
-    # With the shorter lateness of this start the bar could be closed already, but no clock entry has come yet.
-    answer = history([bar(NOW_MS - 2 * MINUTE, 1.1), bar(NOW_MS - MINUTE, 1.3)])
-    feed(handler(store, lateness=2.0), store, answer)
+    stage = handler(store, lateness=2.0)
+    assert stage.unfinished
+    (built,) = [p.message for p in store.commit(stage.handle(())).publish if isinstance(p.message, Bars)]
+    assert [(b.open_ms, b.close) for b in built.bars if b.timeframe == "1m"] == [(NOW_MS - MINUTE, 1.2)]
 
-    assert [b.open_ms for b in stored(store)] == [NOW_MS - 2 * MINUTE]
+    feed(stage, store, history([bar(NOW_MS - 2 * MINUTE, 1.1), bar(NOW_MS, 1.3)]))
+    assert [b.open_ms for b in stored(store)] == [NOW_MS - 2 * MINUTE, NOW_MS - MINUTE]
 
 
 def test_own_complete_bars_stay_and_incomplete_ones_give_way() -> None:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -63,7 +63,10 @@ def messages(symbol: str, bars: Sequence[Source], kind: VolumeKind) -> Iterator[
 
 def play(symbol: str, source: Sequence[Source], max_bars: int, anchor_bars: int) -> tuple[list[Source], np.ndarray]:
     """Return the bars that were built, and the values after each of them, one row a bar."""
-    settings = {"timeframes": ("1m",), "collection_interval": 600.0}  # one clock entry a bar is no break here
+    settings: dict[str, Any] = {
+        "timeframes": ("1m",),
+        "collection_interval": 600.0,
+    }  # one clock entry a bar is no break here
     stage = handler(Store(), (symbol,), max_bars_cache=max_bars, anchor_bars=anchor_bars, **settings)
     lane: Lane = stage.engine.tracks[symbol].slots["1m"].lane
     built, values = [], []

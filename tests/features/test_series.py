@@ -15,7 +15,7 @@ from common.metrics import Metrics
 from common.settings import Settings
 from common.symbols import SymbolTable, load_symbols
 from features.stage import FeaturesHandler
-from tests.features.support import MONDAY_MS, Entries, Store, clock, quote, random_walk
+from tests.features.support import LONG_S, MONDAY_MS, Entries, Store, clock, quote, random_walk
 
 OWN, OTHER = "comex_gold_future", "gold_spot"
 MINUTE = 60_000
@@ -38,7 +38,7 @@ def handler(store: Store, *failover: str) -> FeaturesHandler:
             "timeframes": ("1m",),
         }
     )  # fmt: skip
-    found = FeaturesHandler(0, settings, table(*failover), Metrics("features"))
+    found = FeaturesHandler(0, settings, table(*failover), Metrics("features"), pass_s=LONG_S)
     store.commit(found.restore(store))  # type: ignore[arg-type]  # the store stands in for a link
     return found
 

@@ -51,19 +51,19 @@ def test_a_delayed_class_closes_its_bars_so_much_later() -> None:
     assert closed(store, stage, clock(NOW_MS + 662_000)) == [("NAS100", "1m", 0)]
 
 
-def test_bars_that_close_together_come_by_end_then_timeframe_then_the_symbol_tables_order() -> None:
+def test_bars_that_close_together_come_in_the_symbol_tables_order_then_by_end_then_timeframe() -> None:
     store = Store()
     stage = handler(store, ("NAS100", "EURUSD"), timeframes=("1s", "1m"))
     ticks = [quote(s, NOW_MS + at, 1.0) for at in (59_000, 58_000, 61_000) for s in ("EURUSD", "NAS100")]
 
     assert closed(store, stage, clock(NOW_MS), Quotes(tuple(ticks)), clock(NOW_MS + 70_000)) == [
         ("NAS100", "1s", 58_000),
-        ("EURUSD", "1s", 58_000),
         ("NAS100", "1s", 59_000),
-        ("EURUSD", "1s", 59_000),
         ("NAS100", "1m", 0),
-        ("EURUSD", "1m", 0),
         ("NAS100", "1s", 61_000),
+        ("EURUSD", "1s", 58_000),
+        ("EURUSD", "1s", 59_000),
+        ("EURUSD", "1m", 0),
         ("EURUSD", "1s", 61_000),
     ]
 
