@@ -108,7 +108,7 @@ def _open(series: Series, plan: Plan, kind: type[Lane]) -> Lane:
     """Return a lane that is opened over the whole history."""
     setup = LaneSetup("EURUSD", "1m", MINUTE_MS, HISTORY, ANCHOR_BARS, plan.program("EURUSD", "1m"))
     lane = kind(setup, session_clock())
-    lane.load(series.records)
+    lane.load(b"".join(series.records))
     lane.reopen()
     return lane
 

@@ -56,6 +56,13 @@ def unpack(packed: bytes | Sequence[bytes]) -> Records:
     return np.frombuffer(joined, dtype=RECORD)
 
 
+def is_layout(joined: bytes) -> bool:
+    """Tell whether joined records are of this layout: by their length, and by times that rise from bar to bar."""
+    if len(joined) % RECORD.itemsize:
+        return False
+    return bool((np.diff(unpack(joined)["open_ms"]) > 0).all())
+
+
 def to_bar(record: bytes, symbol: str, timeframe: Timeframe, source_class: str) -> Bar:
     """Return the bar of one record, with what the record leaves out."""
     open_ms, open_, high, low, close, volume, ticks, kind, flags, source = _LAYOUT.unpack(record)

@@ -3,8 +3,6 @@
 All indicators are a pure function of this list of bars: common/indicators/anchors.py tells which of them count.
 """
 
-from collections.abc import Iterable
-
 from common.bars import INCOMPLETE, RECORD, VENDOR, Records, unpack
 from common.indicators.anchors import Anchors
 
@@ -35,15 +33,15 @@ class BarWindow:
     def __len__(self) -> int:
         return min(len(self._packed) // _SIZE, self.kept_bars)
 
-    def load(self, records: Iterable[bytes]) -> None:
+    def load(self, joined: bytes) -> None:
         """Take the list as it was stored, oldest first."""
-        self._packed = bytearray(b"".join(records))
+        self._packed = bytearray(joined)
         self.loads += 1
         self.version += 1
-        kept = self.records()
-        self.last_open_ms = int(kept["open_ms"][-1]) if len(kept) else None
-        start, anchor = self._anchors.window(kept["open_ms"], self.max_bars)
-        self.bars_seen, self.anchor_place = len(kept) - start, anchor - start
+        open_ms = unpack(joined)["open_ms"][-self.kept_bars :]
+        self.last_open_ms = int(open_ms[-1]) if len(open_ms) else None
+        start, anchor = self._anchors.window(open_ms, self.max_bars)
+        self.bars_seen, self.anchor_place = len(open_ms) - start, anchor - start
 
     def append(self, record: bytes, open_ms: int) -> bool:
         """Add the next closed bar; tell whether it is an anchor, where the window moves on."""
@@ -72,16 +70,16 @@ class BarWindow:
         newest = {at: merged[at] for at in sorted(merged)[-self.kept_bars :]}
         changed = {at for at, record in newest.items() if known.get(at) != record}
         if changed:
-            self.load(newest.values())
+            self.load(b"".join(newest.values()))
         return changed
 
     def records(self) -> Records:
         """Return a copy of the bars that count, oldest first."""
-        return unpack(bytes(self._packed[-self.kept_bars * _SIZE :]))
+        return self._last(self.kept_bars)
 
     def newest(self, count: int) -> Records:
         """Return a copy of so many of them, the newest; fewer where there are no more."""
-        return unpack(bytes(self._packed[-min(count, self.kept_bars) * _SIZE :]))
+        return self._last(min(count, self.kept_bars))
 
     def first_open_ms(self) -> int | None:
         """Return when the oldest bar that counts opened; None without one."""
@@ -90,7 +88,11 @@ class BarWindow:
 
     def window(self) -> Records:
         """Return a copy of the window's bars, oldest first."""
-        return unpack(bytes(self._packed[len(self._packed) - self.bars_seen * _SIZE :]))
+        return self._last(self.bars_seen)
+
+    def _last(self, count: int) -> Records:
+        with memoryview(self._packed) as packed:
+            return unpack(bytes(packed[max(0, len(packed) - count * _SIZE) :]))
 
     def stored(self) -> list[bytes]:
         """Return what the bar cache's list must hold."""

@@ -105,9 +105,9 @@ class Lane:
 
     # -- bars --------------------------------------------------------------------------------------
 
-    def load(self, records: Sequence[bytes]) -> None:
-        """Take the stored bars, oldest first. They are opened by reopen(), or with the next bar."""
-        self.window.load(records)
+    def load(self, joined: bytes) -> None:
+        """Take the stored bars, joined, oldest first. They are opened by reopen(), or with the next bar."""
+        self.window.load(joined)
         self.stale = True
 
     def append(self, bar: Bar) -> bytes:

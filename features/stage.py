@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from common import keys
-from common.bars import RECORD, unpack
+from common.bars import is_layout, unpack
 from common.clock import monotonic_s
 from common.errors import Fatal
 from common.indicators import SessionClock
@@ -31,7 +31,7 @@ from common.stage import Batch, Entry, Outcome, Publication, StageSpec
 from common.symbols import Symbol, SymbolTable, load_symbols
 from features.closing import Tick
 from features.engine import Engine
-from features.rules import delay_ms, rules_of
+from features.rules import Rules, delay_ms, rules_of
 from features.scanner import CONFLICT
 from features.state import NO_PLACE, PLACE_FIELD, Restored, asked_field, decode_state, symbol_field
 from features.track import Feed, Slot, Track
@@ -63,17 +63,24 @@ class FeaturesHandler:
     """One partition of the stage."""
 
     def __init__(
-        self, partition: int, settings: Settings, table: SymbolTable, metrics: Metrics, pass_s: float = PASS_S
+        self,
+        partition: int,
+        settings: Settings,
+        table: SymbolTable,
+        metrics: Metrics,
+        rules: Rules | None = None,
+        pass_s: float = PASS_S,
     ) -> None:
-        """pass_s: what a pass may take."""
+        """rules: those of the settings, where they are made already. pass_s: what a pass may take."""
         self._pass_s = pass_s
         self._partition = partition
         self._settings = settings
         self._table = table
         self._metrics = metrics
-        self._rules = rules_of(settings, table)
+        self._rules = rules or rules_of(settings, table)
         self._sessions: dict[str, SessionClock] = {}
-        self.engine = self._new_engine()
+        self.engine = Engine(self._rules, (), self._feed_of)
+        """Without symbols until it is restored."""
         self._place = NO_PLACE
         """Of the last entry of `raw` whose consequences the engine has taken in."""
 
@@ -198,8 +205,8 @@ class FeaturesHandler:
     def _restore_symbol(self, link: Link, name: str, restored: Restored) -> list[Command]:
         track, stored = self.engine.tracks[name], restored.symbols.get(name)
         caches = self._read_caches(link, track)
-        usable = all(set(map(len, records)) <= {RECORD.itemsize} for records in caches)
-        if stored is not None and stored.fits(track.symbol):
+        usable = all(map(is_layout, caches))
+        if stored is not None and stored.fits(track.symbol) and stored.series != track.source_class:
             track = self.engine.adopt(name, stored.series)
         if stored is None or stored.series != track.source_class or not usable:
             if track.source_class != track.symbol.series:
@@ -208,27 +215,28 @@ class FeaturesHandler:
         track.coverage, track.signalled, track.newest_ms = stored.coverage, dict(stored.signalled), stored.newest_ms
         track.anew_ms, track.live = stored.anew_ms, stored.live
         gone: list[str] = []
-        for (timeframe, slot), records in zip(track.slots.items(), caches, strict=True):
+        for (timeframe, slot), joined in zip(track.slots.items(), caches, strict=True):
             slot.forming = stored.forming.get(timeframe, ())
-            if _is_lost(records, stored.newest_bars.get(timeframe)):
+            if _is_lost(joined, stored.newest_bars.get(timeframe)):
                 gone.append(keys.bar_cache(self._partition, name, timeframe))
                 continue
             slot.asked = restored.asked.get(slot.lane.name)
-            slot.lane.load(records)
-            if records:
+            slot.lane.load(joined)
+            if joined:
                 self.engine.changes.touch(track, slot)  # the plan may have changed since these values were written
         if gone:
             log.warning("features.cache_gone", symbol=name, caches=gone, detail="asked of the database")
         return [("DEL", *gone)] if gone else []
 
-    def _read_caches(self, link: Link, track: Track) -> list[list[bytes]]:
+    def _read_caches(self, link: Link, track: Track) -> list[bytes]:
+        """Return each lane's stored bars, joined."""
         names = [keys.bar_cache(self._partition, track.symbol.name, timeframe) for timeframe in track.slots]
         kept = self._rules.max_bars + self._rules.anchor_bars
         replies = link.exchange([("LRANGE", name, -kept, -1) for name in names])
         for name, reply in zip(names, replies, strict=True):
             if not isinstance(reply, list):
                 raise Fatal(f"{name}: expected a list, found {reply!r}")
-        return cast(list[list[bytes]], replies)
+        return [b"".join(records) for records in cast(list[list[bytes]], replies)]
 
     def _drop(self, track: Track, existed: bool) -> list[Command]:
         if not existed:
@@ -252,11 +260,11 @@ class FeaturesHandler:
         return Feed(source_class, delay_ms(symbol, source_class, self._settings), session)
 
 
-def _is_lost(records: Sequence[bytes], newest_ms: int | None) -> bool:
+def _is_lost(joined: bytes, newest_ms: int | None) -> bool:
     """Tell whether a bar cache does not end with the bar that it was committed with."""
     if newest_ms is None:
         return False
-    return not records or int(unpack(records[-1])["open_ms"][0]) != newest_ms
+    return not joined or int(unpack(joined)["open_ms"][-1]) != newest_ms
 
 
 def _raw_id(message: AnyMessage) -> str:
@@ -273,10 +281,10 @@ def _raw_id(message: AnyMessage) -> str:
 def make_spec(settings: Settings, metrics: Metrics) -> StageSpec:
     """Return the stage."""
     table = load_symbols(settings.symbols, settings.symbols_file)
-    rules_of(settings, table)
+    rules = rules_of(settings, table)
     return StageSpec(
         name="features",
         inputs=(keys.QUOTES, keys.HISTORY),
         outputs=(keys.BARS, keys.SIGNALS, keys.HISTORY_REQUESTS),
-        make_handler=lambda partition: FeaturesHandler(partition, settings, table, metrics),
+        make_handler=lambda partition: FeaturesHandler(partition, settings, table, metrics, rules),
     )

@@ -22,7 +22,7 @@ class Lanes:
         for number, name in enumerate(islice(_names(), symbols)):
             lane = Lane(LaneSetup(name, "1m", MINUTE_MS, max_bars, ANCHOR_BARS, program), session)
             series = market[number % len(market)]
-            lane.load(series.records[-max_bars:])
+            lane.load(b"".join(series.records[-max_bars:]))
             lane.reopen()
             self._lanes.append((lane, series))
 

@@ -44,9 +44,9 @@ class Anchors:
         """Return the window over a lane's stored bars, oldest first; (0, 0) without any."""
         if not len(open_ms):
             return Window(0, 0)
-        epochs = (open_ms + self._offset_ms) // self._period_ms
+        begin_ms = self.epoch(int(open_ms[-1])) * self._period_ms - self._offset_ms
         # At index 0 nothing tells whether it was an anchor, and it need not: the window begins there anyway.
-        anchor = int(np.searchsorted(epochs, epochs[-1]))
+        anchor = int(np.searchsorted(open_ms, begin_ms))
         return Window(before_anchor(anchor, max_bars), anchor)
 
 

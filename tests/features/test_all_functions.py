@@ -54,7 +54,7 @@ def played(lane: Lane, bars: Sequence[Bar], restarts: Collection[int]) -> Values
     for place, closing in enumerate(bars):
         if place in restarts:
             cache, lane = lane.window.stored(), Lane(lane.setup, lane._session)
-            lane.load(cache)
+            lane.load(b"".join(cache))
             lane.reopen()
         peeked.append(lane.peek([forming(closing)]))
         lane.append(closing)

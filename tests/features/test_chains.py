@@ -95,7 +95,7 @@ def test_chains_equal_nested_calls_of_talib_over_restarts_and_sessions(
     for place, closing in enumerate(bars):
         if place in restarts:
             cache, lane = lane.window.stored(), new_lane(plan, max_bars, anchor_bars, session_ms)
-            lane.load(cache)
+            lane.load(b"".join(cache))
             lane.reopen()
         peeked = lane.peek([forming(closing)])
         lane.append(closing)

@@ -94,7 +94,7 @@ def test_a_restarted_lane_equals_one_that_lived_on_bit_for_bit(
     for n, closed in enumerate(life):
         if n in kills:
             restarted = lane(max_bars, anchor_bars)
-            restarted.load(cache)
+            restarted.load(b"".join(cache))
             if data.draw(st.booleans()):  # it may have been opened meanwhile, or not
                 restarted.reopen()
         undisturbed.append(closed)
@@ -103,7 +103,7 @@ def test_a_restarted_lane_equals_one_that_lived_on_bit_for_bit(
         assert cache == undisturbed.window.stored()
 
     again = lane(max_bars, anchor_bars)
-    again.load(cache)
+    again.load(b"".join(cache))
     again.reopen()
     assert seen(again) == seen(undisturbed)
 
