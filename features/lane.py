@@ -170,7 +170,7 @@ class Lane:
             return None if self._session_bars is None else self.window.bars_seen - self._session_bars
         if indicator.memory == "sessions":
             return self._first_whole_session()
-        return first_bar(indicator, self.window.anchor_place)
+        return first_bar(indicator, self.window.anchor_place, self.setup.program.feeders)
 
     def _first_whole_session(self) -> int | None:
         open_ms = self.window.window()["open_ms"]

@@ -7,6 +7,7 @@ the first of them. Whoever has the same bars finds the same window, and so, bit 
 """
 
 import zlib
+from collections.abc import Container
 from typing import NamedTuple
 
 import numpy as np
@@ -60,10 +61,14 @@ def before_anchor(anchor: int, bars: int) -> int:
     return max(0, anchor + 1 - bars)
 
 
-def first_bar(indicator: Indicator, anchor: int) -> int:
-    """Return where in the window an indicator begins that does not look at sessions. anchor: its index there."""
+def first_bar(indicator: Indicator, anchor: int, feeders: Container[str]) -> int:
+    """Return where in the window an indicator begins that does not look at sessions. anchor: its index there.
+
+    feeders: the names of indicators that others rest on: these begin with the window, for the others' sake.
+    """
     span = indicator.function.span
-    return 0 if span is None or indicator.chained else before_anchor(anchor, span)
+    whole = span is None or indicator.chained or indicator.name in feeders
+    return 0 if whole or span is None else before_anchor(anchor, span)
 
 
 def first_joined_bar(anchor: int, max_bars: int) -> int:

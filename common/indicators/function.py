@@ -72,5 +72,5 @@ class Function:
     """Who defines it, and how it is called there."""
     span: int | None = None
     """Open it over so many bars before the anchor; None: over as many as the bar cache gives."""
-    settle_least: int = 0
+    settle_least_of: Callable[[Params, int], int] = lambda _params, _lookback: 0
     """Bars that it needs at the least to forget where it started, where its lookback does not tell."""

@@ -4,7 +4,7 @@ The feature engine works out the last ones only, bar by bar. Those are the same 
 bars, and the functions give the same over a history as bar by bar.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -76,7 +76,8 @@ def history(
     needed = _needed(program, wanted)
     series = dict[str, F64](columns_of(lane.bars, lane.session_starts if needed.looks_at_sessions else None))
     for one in needed.indicators:
-        series |= zip(one.names, _own(lane, one, [series[ref] for ref in one.inputs]), strict=True)
+        inputs = [series[ref] for ref in one.inputs]
+        series |= zip(one.names, _own(lane, one, inputs, program.feeders), strict=True)
     for one in needed.pairs:
         series |= zip(one.names, _pair(lane, one, others.get(one.other or "")), strict=True)
     for one in wanted:
@@ -98,17 +99,17 @@ def _needed(program: Program, wanted: Iterable[Indicator]) -> Program:
     return make_program([one for one in (*program.indicators, *program.pairs) if one.name in found])
 
 
-def _own(lane: LaneBars, indicator: Indicator, inputs: Sequence[F64]) -> Outputs:
-    """Return the outputs of an indicator of the lane's own bars."""
+def _own(lane: LaneBars, indicator: Indicator, inputs: Sequence[F64], feeders: Container[str]) -> Outputs:
+    """Return the outputs of an indicator of the lane's own bars. feeders: those of the whole plan."""
     found = _nothing(lane, indicator)
-    for begin, end in _spans(lane, indicator):
+    for begin, end in _spans(lane, indicator, feeders):
         arrays = [array[:end] for array in inputs]
         places = given_places(arrays, begin) if indicator.chained else np.arange(begin, end)
         _fill(indicator, arrays, places, found)
     return found
 
 
-def _spans(lane: LaneBars, indicator: Indicator) -> list[Span]:
+def _spans(lane: LaneBars, indicator: Indicator, feeders: Container[str]) -> list[Span]:
     """Return what the indicator is worked out over: each on its own, a later one instead of an earlier one."""
     count = len(lane.bars)
     if indicator.memory == "session":
@@ -116,7 +117,7 @@ def _spans(lane: LaneBars, indicator: Indicator) -> list[Span]:
         return list(zip(firsts, [*firsts[1:], count], strict=False))
     if indicator.memory == "sessions":
         return [(first, count) for first in lane.session_firsts[:1]]
-    begin = first_bar(indicator, lane.anchor)
+    begin = first_bar(indicator, lane.anchor, feeders)
     # What begins near the anchor to save time (candlesticks) is shown before it, too; after that as the engine has it.
     return [(0, count), (begin, count)] if begin else [(0, count)]
 

@@ -129,7 +129,7 @@ def indicator(
         lookback=own + max((one.lookback for one in below), default=0),
         memory=max((function.memory_of(given), *(one.memory for one in below)), key=_STRENGTH.index),
         needs_volume=any(_column(ref) == "volume" for ref in refs) or any(one.needs_volume for one in below),
-        settle_least=max(function.settle_least, settle_below + own if settle_below else 0),
+        settle_least=max(function.settle_least_of(given, own), settle_below + own if settle_below else 0),
         timeframes=None if timeframes is None else frozenset(timeframes),
         symbols=None if symbols is None else frozenset(symbols),
     )

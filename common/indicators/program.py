@@ -51,6 +51,11 @@ class Program:
         return frozenset(n for n, one in enumerate(self.indicators) if used & set(one.names))
 
     @cached_property
+    def feeders(self) -> frozenset[str]:
+        """Their names."""
+        return frozenset(self.indicators[n].name for n in self.feeding)
+
+    @cached_property
     def session_bound(self) -> tuple[int, ...]:
         """Indicators that begin anew with each session."""
         return tuple(n for n, one in enumerate(self.indicators) if one.memory == "session")

@@ -116,3 +116,30 @@ def session_begin(life: Life, start: int, place: int) -> int:
     first = life.session_starts.index(life.session_starts[place])
     known = first > start or (first == start and life.opens[first] <= life.session_starts[first])
     return first if known else place + 1
+
+
+def test_a_candlestick_that_others_rest_on_begins_with_the_window() -> None:
+    """Alone it would begin 100 bars before the anchor, and a sum of 200 would never be there."""
+    plan = parse_plan(
+        """
+        [indicators]
+        doji = { function = "CDLDOJI" }
+        dojis = { function = "SUM", timeperiod = 200, input = "doji" }
+        """,
+        "candlesticks",
+    )
+    bars = made(3, 700, flat=0.1)
+    life = life_of(bars, "EURUSD|1m", MINUTE, 400, 100, 40 * MINUTE)
+    lane = new_lane(plan, 400, 100, 40 * MINUTE)
+    for closing in bars:
+        lane.append(closing)
+    restarted = new_lane(plan, 400, 100, 40 * MINUTE)
+    restarted.load(b"".join(lane.window.stored()))
+    restarted.reopen()
+
+    start = next(part.start for part in life.stretches if part.anchor <= len(bars) - 1 < part.end)
+    prices = [life.columns[name][start:] for name in ("open", "high", "low", "close")]
+    doji = talib.CDLDOJI(*prices).astype(float)
+    expected = [doji[-1], talib.SUM(doji, 200)[-1]]
+    assert expected[1] > 0
+    assert lane.values == restarted.values == expected
