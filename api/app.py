@@ -34,6 +34,7 @@ from api import (
     symbols,
     tick_routes,
     trade_routes,
+    v1,
 )
 from api.context import Context
 from api.errors import ApiError, ascii_response, json_response
@@ -74,6 +75,7 @@ def routes() -> list[Route]:
         Route("/api/broker/symbols", broker.post_broker_symbols, methods=["POST"]),
         Route("/api/events", report_routes.post_event, methods=["POST"]),
         Route("/api/ticks", tick_routes.post_ticks, methods=["POST"]),
+        *v1.routes(),
     ]
 
 
