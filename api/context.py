@@ -11,6 +11,7 @@ from starlette.requests import Request
 from api.account import AccountBook
 from api.journal import Journal
 from api.ledger import Ledger
+from api.live.feed import Feed
 from api.operator_metrics import Rate
 from api.pipeline_state import Decoder, StateReader
 from api.publisher import Publisher
@@ -76,6 +77,7 @@ class Context:
     publisher: Publisher
     ticks: TickDesk
     tick_publisher: Publisher
+    live: Feed
     metrics: Metrics
     plan: Plan
     started_s: float
@@ -134,6 +136,7 @@ def make_context(
         tick_publisher=Publisher(
             pool, ticks, settings.stream_partitions, settings.stream_budget, metrics, (keys.TICKS,)
         ),
+        live=Feed([open_pool(settings, 1) for _ in range(settings.stream_partitions)], metrics),
         metrics=metrics,
         plan=plan,
         started_s=clock.monotonic_s(),

@@ -27,6 +27,8 @@ class Answer:
 
     shown: tuple[Advice, ...]
     """The best first."""
+    unshown: tuple[Advice, ...]
+    """What the limit, or an account's rules, left no room for."""
     withheld: tuple[Withheld, ...]
     wall_ms: int
 
@@ -36,8 +38,9 @@ async def answer(context: Context, caller: Caller, wall_ms: int) -> Answer:
     judged = await _judged(context, caller, wall_ms)
     advice = sorted((item for item in judged if isinstance(item, Advice)), key=_worth, reverse=True)
     # Under rules each is sized as if it were the only one: the room to a limit isn't there twice.
-    shown = advice[: caller.limit if context.account.rules is None else 1]
-    return Answer(tuple(shown), tuple(item for item in judged if isinstance(item, Withheld)), wall_ms)
+    room = caller.limit if context.account.rules is None else 1
+    withheld = tuple(item for item in judged if isinstance(item, Withheld))
+    return Answer(tuple(advice[:room]), tuple(advice[room:]), withheld, wall_ms)
 
 
 async def _judged(context: Context, caller: Caller, wall_ms: int) -> list[Advice | Withheld]:

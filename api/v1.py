@@ -27,9 +27,9 @@ from api import (
     trade_routes,
 )
 from api.errors import ascii_response
+from api.live.routes import get_stream
+from api.paths import V1
 from api.reshape import Shape, reshaped, within
-
-PREFIX = "/api/v1"
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -70,9 +70,10 @@ ACCOUNT: Shape = {"state": ("state", within({"seen": ("seen_at", None), "reset":
 
 
 def routes() -> list[Route]:
-    """Return every route of version 1 that is a request and its reply."""
+    """Return every route of version 1."""
     return [
         _get("/signals", signals_v1.get_signals),
+        _get("/stream", get_stream),
         _get("/bars/{symbol}", bars.get_bars, BARS),
         _get("/features/{symbol}", features.get_features, SYMBOL),
         _get("/indicators/{symbol}", indicators.get_indicators, SYMBOL),
@@ -95,11 +96,11 @@ def routes() -> list[Route]:
 
 
 def _get(path: str, handler: Handler, shape: Shape | None = None) -> Route:
-    return Route(PREFIX + path, handler if shape is None else _named(handler, shape), methods=["GET"])
+    return Route(V1 + path, handler if shape is None else _named(handler, shape), methods=["GET"])
 
 
 def _post(path: str, handler: Handler) -> Route:
-    return Route(PREFIX + path, handler, methods=["POST"])
+    return Route(V1 + path, handler, methods=["POST"])
 
 
 def _named(handler: Handler, shape: Shape) -> Handler:
