@@ -11,7 +11,7 @@ from api.signals import LARGEST_LIMIT
 from common.clock import monotonic_s
 from common.messages import Signal
 
-JUDGED_WITHIN_S = 4.0  # without a judgement for longer signals are given up: they expire, and heartbeats are due
+JUDGED_WITHIN_S = 3.0  # without a judgement for longer signals are given up: they expire, and heartbeats are due
 RETRY_S = 0.25
 PRESENT_MS = 200  # an answer that took longer is about the past: by now the signal may have expired
 

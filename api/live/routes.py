@@ -1,6 +1,7 @@
 """The two ways to be told: GET /api/v1/stream (Server-Sent Events), and the WebSocket /ws/live."""
 
 from functools import partial
+from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -43,10 +44,20 @@ async def get_socket(_request: Request) -> Response:
 async def live_socket(socket: WebSocket) -> None:
     """Send signals as they arise. What the client sends is not looked at."""
     context: Context = socket.app.state.context
+    _refuse_foreign_page(socket, context)
     with context.live.joined(wanted_of(socket, context), "websocket") as client:
         await socket.accept()
         speak = partial(_send, socket), partial(_close, socket), partial(_until_closed, socket)
         await converse(context, client, Means(line_of(socket.scope), *speak))
+
+
+def _refuse_foreign_page(socket: WebSocket, context: Context) -> None:
+    """ApiError 403 for a page from elsewhere: browsers keep no WebSocket from it, as they do replies. A token would."""
+    origin, host = socket.headers.get("origin"), socket.headers.get("host", "")
+    if origin is None or context.settings.api_token.get_secret_value():
+        return
+    if urlsplit(origin).netloc.lower() != host.lower():
+        raise ApiError(403, "foreign_origin", "a page from elsewhere may not listen without a token", host, origin)
 
 
 def wanted_of(connection: HTTPConnection, context: Context) -> Wanted:

@@ -3,10 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
+import pytest
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -112,3 +113,13 @@ async def by_websocket(api: Address, query: str = "", headers: dict[str, str] | 
 async def _texts(connection: ClientConnection) -> AsyncIterator[str]:
     async for message in connection:
         yield str(message)
+
+
+Connect = Callable[..., AbstractAsyncContextManager[Events]]
+BOTH = pytest.mark.parametrize("connect", [by_sse, by_websocket])
+
+
+async def next_signal(events: Events) -> dict:
+    """Return the next signal that is pushed."""
+    found: dict = (await events.next("signal"))["signal"]
+    return found

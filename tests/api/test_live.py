@@ -1,32 +1,25 @@
 """The live streams: each signal once, as /api/signals would serve it at that moment, and nothing else."""
 
-import asyncio
+import os
+import signal
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import httpx
 import pytest
 
 from common.messages import encode
-from tests.api.live import Events, Listening, by_sse, by_websocket, listening, until
+from tests.api.live import BOTH, Connect, Listening, by_sse, listening, next_signal, until
 from tests.api.test_account_rules import trading
 from tests.api.test_posts import FILL
-from tests.api.world import NOON_MS, World, signal_for
-
-Connect = Callable[..., AbstractAsyncContextManager[Events]]
-BOTH = pytest.mark.parametrize("connect", [by_sse, by_websocket])
+from tests.api.world import NOON_MS, World, settings_for, signal_for
+from tests.conftest import RedisServer
 
 
 async def signals_of(api: Listening, query: str = "") -> dict:
     async with httpx.AsyncClient(base_url=api.base) as client:
         found: dict = (await client.get(f"/api/v1/signals{query}")).json()
         return found
-
-
-async def next_signal(events: Events) -> dict:
-    """Return the next signal that is pushed."""
-    found: dict = (await events.next("signal"))["signal"]
-    return found
 
 
 @BOTH
@@ -193,183 +186,33 @@ async def test_the_equity_of_a_live_client_is_no_observation_of_the_account(worl
         assert api.context.sightings.poll_wall_ms is None
 
 
-# -- what a client asks for ------------------------------------------------------------------------
-
-
-@BOTH
-@pytest.mark.parametrize("symbols", ["GBPUSD,NAS100", "US100.e,GBPUSD"])
-async def test_a_client_gets_the_symbols_that_it_names(world: World, connect: Connect, symbols: str) -> None:
-    world.alive("EURUSD", "GBPUSD", "NAS100")
-    async with listening(world) as api, connect(api, f"?equity=100000&symbols={symbols}") as events:
-        assert (await events.next("hello"))["symbols"] == ["GBPUSD", "NAS100"]
-        for symbol in ("EURUSD", "NAS100", "EURUSD", "GBPUSD"):
-            world.publish(symbol)
-        assert [(await next_signal(events))["symbol"] for _ in range(2)] == ["NAS100", "GBPUSD"]
-
-
-@BOTH
-async def test_a_client_that_comes_back_gets_what_it_missed_and_nothing_twice(world: World, connect: Connect) -> None:
-    world.alive("EURUSD", "GBPUSD", "US500")
-    async with listening(world) as api:
-        async with connect(api, "?equity=100000") as events:
-            await events.next("hello")
-            world.publish("EURUSD")
-            last = (await events.next("signal"))["event_id"]
-        await until(lambda: api.metric("md_live_clients") == 0)
-        between, _ = world.publish("GBPUSD")
-        world.publish("US500")
-        for query, headers in ((f"&since={last}", {}), ("&since=1", {"last-event-id": last})):
-            async with connect(api, f"?equity=100000{query}", headers=headers) as events:
-                hello = await events.next("hello")
-                assert (hello["event_id"], hello["resumed"], hello["complete"]) == (last, True, True)
-                assert [(await next_signal(events))["symbol"] for _ in range(2)] == ["GBPUSD", "US500"]
-        async with connect(api, f"?equity=100000&since={between}") as events:
-            assert (await next_signal(events))["symbol"] == "US500"
-            world.publish("GBPUSD", id="another")
-            assert (await next_signal(events))["id"] == "another"
-
-
-@BOTH
-async def test_what_expired_meanwhile_is_not_pushed(world: World, connect: Connect) -> None:
+async def test_under_rules_only_the_best_is_pushed_and_the_account_is_judged_by_what_was_observed(
+    world: World, tmp_path: Path
+) -> None:
+    values = {"account_rules": "ftmo_2step", "account_start_balance": 100_000.0}
+    ruled = World(world.redis, settings_for(world.settings.redis_port, tmp_path, **values), world.wall)
     world.alive("EURUSD", "GBPUSD")
-    async with listening(world) as api:
-        first, _ = world.publish("GBPUSD")
-        world.publish("EURUSD")
-        world.wall.ms += 3_000
-        world.alive("EURUSD", "GBPUSD")
-        world.publish("GBPUSD", id="fresh")
-        async with connect(api, f"?since={first}") as events:
-            assert (await next_signal(events))["id"] == "fresh"
-        assert api.metric("md_live_withheld_total", reason="expired") == 1
-
-
-async def test_a_client_that_begins_from_zero_gets_what_may_be_acted_on_now(world: World) -> None:
-    world.alive("EURUSD")
-    async with listening(world) as api:
-        world.publish("EURUSD")
-        async with by_sse(api, "?since=0") as events:
-            assert (await events.next("hello"))["complete"] is False  # who knows what was before
-            assert (await next_signal(events))["symbol"] == "EURUSD"
-
-
-async def test_what_is_gone_from_the_stream_is_said_to_be_missing(world: World) -> None:
-    world.alive("EURUSD")
-    first, _ = world.publish("EURUSD")
-    world.publish("EURUSD")
-    world.redis.xtrim("{0}:signals", maxlen=1, approximate=False)
-    async with listening(world) as api, by_sse(api, f"?since={first}") as events:
-        hello = await events.next("hello")
-        assert (hello["resumed"], hello["complete"]) == (True, False)
-
-
-@BOTH
-@pytest.mark.parametrize(
-    ("query", "status"),
-    [
-        ("?since=yesterday", 422), ("?since=1-2-3", 422), ("?since=%D9%A1", 422), ("?equity=0", 422),
-        ("?equity=nan", 422), ("?symbols=NOPE", 404), ("?equity=1&equity=2", 422), ("?x=" + "y" * 2_000, 414),
-    ],
-)  # fmt: skip
-async def test_a_wrong_question_is_refused_in_the_usual_shape(
-    world: World, connect: Connect, query: str, status: int
-) -> None:
-    async with listening(world) as api:
-        assert await refusal(api, connect, query) == (status, {"code", "message", "expected", "found"})
-        assert api.metric("md_live_clients") == 0
-
-
-async def refusal(
-    api: Listening, connect: Connect, query: str = "", headers: dict[str, str] | None = None
-) -> tuple[int, set[str]]:
-    """Return the status of a refused connection, and what its error tells."""
-    path, more = "/api/v1/stream", headers or {}
-    if connect is by_websocket:
-        path, more = "/ws/live", more | {
-            "connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13",
-            "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-        }  # fmt: skip
-    async with httpx.AsyncClient(base_url=api.base) as client:
-        reply = await client.get(path + query, headers=more)
-        return reply.status_code, set(reply.json()["error"])
-
-
-# -- bounds ----------------------------------------------------------------------------------------
-
-
-@BOTH
-async def test_a_client_too_many_is_refused_until_one_has_left(
-    world: World, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("api.live.feed.CLIENTS", 2)
-    async with listening(world) as api, by_sse(api) as one, by_websocket(api) as other:
-        for events in (one, other):
-            await events.next("hello")
-        assert (await refusal(api, connect))[0] == 503
+    async with listening(ruled) as api, by_sse(api, "?equity=100000") as events:
+        await events.next("hello")
+        world.publish("EURUSD", quality=5.0)
+        await until(lambda: api.metric("md_live_withheld_total", reason="account_unknown") == 1)
         async with httpx.AsyncClient(base_url=api.base) as client:
-            reply = await client.get("/api/v1/stream")
-            assert (reply.json()["error"]["code"], reply.headers["retry-after"]) == ("too_many_clients", "10")
-    async with listening(world) as api:
-        async with by_sse(api), connect(api):
-            await until(lambda: api.metric("md_live_clients") == 2)
-        await until(lambda: api.metric("md_live_clients") == 0)
-        async with connect(api) as events:
-            await events.next("hello")
+            await client.post("/api/v1/heartbeat", content='{"equity":100000,"balance":100000}')
+        world.publish("GBPUSD", quality=7.0)
+        assert (await next_signal(events))["symbol"] == "GBPUSD"
+        world.publish("EURUSD", quality=6.0, id="the lesser one")
+        await until(lambda: api.metric("md_live_withheld_total", reason="outranked") == 1)
 
 
-@BOTH
-async def test_a_token_is_needed_where_one_is_set(world: World, connect: Connect) -> None:
-    settings = world.settings.model_copy(update={"api_token": type(world.settings.api_token)("let-me-in")})
-    async with listening(World(world.redis, settings, world.wall)) as api:
-        assert (await refusal(api, connect))[0] == 401
-        assert (await refusal(api, connect, "?token=wrong"))[0] == 401
-        async with connect(api, "?token=let-me-in") as events:
-            await events.next("hello")
-        async with connect(api, headers={"authorization": "Bearer let-me-in"}) as events:
-            await events.next("hello")
-
-
-@BOTH
-async def test_a_heartbeat_says_where_one_is_and_nothing_cuts_a_reply_that_goes_on(
-    world: World, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("api.live.conversation.HEARTBEAT_S", 0.05)
-    monkeypatch.setattr("api.protocol.REQUEST_WITHIN_S", 0.2)
+async def test_signals_are_pushed_again_after_redis_was_silent(world: World, redis_server: RedisServer) -> None:
     world.alive("EURUSD")
-    async with listening(world) as api, connect(api, "?symbols=GBPUSD") as events:
-        first = await events.next("heartbeat")
-        entry_id, _ = world.publish("EURUSD")
-        while first["event_id"] != entry_id:
-            first = await events.next("heartbeat")
-        for _ in range(10):
-            assert (await events.next())["event_id"] == entry_id
-
-
-async def test_a_client_that_goes_is_forgotten(world: World) -> None:
-    async with listening(world) as api:
-        async with by_websocket(api) as one, by_sse(api) as other:
-            for events in (one, other):
-                await events.next("hello")
-        await until(lambda: api.metric("md_live_clients") == 0)
-        await until(lambda: api.metric("md_http_requests_total", route="/ws/live", status="101") == 1)
-        await until(lambda: api.metric("md_http_requests_total", route="/api/v1/stream", status="200") == 1)
-
-
-async def test_only_the_live_path_speaks_websocket(world: World) -> None:
-    upgrade = {"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13", "sec-websocket-key": "a"}
-    async with listening(world) as api, httpx.AsyncClient(base_url=api.base) as client:
-        assert (await client.get("/api/signals", headers=upgrade)).json()["count"] == 0
-        plain = await client.get("/ws/live")
-        assert (plain.status_code, plain.headers["upgrade"]) == (426, "websocket")
-        head = await client.head("/api/v1/stream")
-        assert (head.status_code, head.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
-
-
-async def test_a_server_that_stops_sends_its_clients_away_and_does_not_wait_for_them(world: World) -> None:
-    loop = asyncio.get_running_loop()
     async with listening(world) as api, by_sse(api) as events:
         await events.next("hello")
-        started_s = loop.time()
-        api.server.should_exit = True
-        assert (await events.next())["code"] == "restarting"
-        await until(lambda: not api.context.live._clients)
-        assert loop.time() - started_s < 1.0
+        os.kill(redis_server.process.pid, signal.SIGSTOP)
+        try:
+            async with httpx.AsyncClient(base_url=api.base) as client:
+                assert (await client.get("/api/v1/signals")).status_code == 503
+        finally:
+            os.kill(redis_server.process.pid, signal.SIGCONT)
+        world.publish("EURUSD")
+        assert (await next_signal(events))["symbol"] == "EURUSD"

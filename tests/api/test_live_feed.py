@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from api.errors import ApiError
-from api.live.client import Wanted
+from api.live.client import QUEUE, TOO_SLOW, Entry, Wanted
 from api.live.cursor import cursor_text, parse_cursor
 from api.live.feed import Feed, backlog
 from api.redis_pool import open_pool
@@ -14,6 +14,7 @@ from common import keys
 from common.housekeeping import EntryId, parse_id
 from common.messages import encode
 from common.metrics import Metrics
+from tests.api.live import until
 from tests.api.world import NOON_MS, World, signal_for
 
 ALL = Wanted(1_000.0, frozenset(), None)
@@ -65,6 +66,20 @@ async def test_an_entry_that_this_release_can_not_read_is_passed_over(world: Wor
         entry = await client.next(5.0)
         assert entry is not None
         assert (entry.cursor, entry.signal.symbol) == ((last,), "EURUSD")
+    await feed.close()
+
+
+async def test_a_client_for_whom_too_much_waits_is_sent_away(world: World) -> None:
+    metrics = Metrics("api")
+    feed = Feed([open_pool(world.settings, 1)], metrics)
+    await feed.read(0)
+    with feed.joined(ALL, "sse") as client:
+        for _ in range(QUEUE):
+            client.offer(Entry(((1, 0),), signal_for("EURUSD", NOON_MS)))
+        assert not client.ended.done()
+        client.offer(Entry(((2, 0),), signal_for("EURUSD", NOON_MS)))
+        assert await client.ended is TOO_SLOW
+    await until(lambda: [s.name for s in metrics.snapshot().counters] == ["md_live_clients_dropped_total"])
     await feed.close()
 
 
