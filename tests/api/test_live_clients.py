@@ -1,10 +1,13 @@
 """What live clients may ask for, what bounds them, and how they come back and go."""
 
 import asyncio
+import json
 
 import httpx
 import pytest
 from pydantic import SecretStr
+from websockets.asyncio.client import connect as websocket
+from websockets.exceptions import ConnectionClosed
 
 from common.housekeeping import EntryId, parse_id
 from tests.api.live import BOTH, Connect, Listening, by_sse, by_websocket, listening, next_signal, until
@@ -211,6 +214,38 @@ async def test_a_client_that_takes_nothing_for_too_long_is_sent_away(
 def newest(world: World) -> EntryId:
     """Return the id of the last entry in the stream of signals."""
     return parse_id(world.redis.xrevrange("{0}:signals", count=1)[0][0])  # type: ignore[index,arg-type]  # its stub
+
+
+async def test_what_a_client_says_is_not_looked_at_and_too_much_of_it_ends_the_connection(world: World) -> None:
+    world.alive("EURUSD")
+    async with listening(world) as api, websocket(f"ws://127.0.0.1:{api.port}/ws/live") as socket:
+        for _ in range(100):
+            await socket.send('{"equity": 1}')
+        await (await socket.ping())
+        world.publish("EURUSD")
+        assert [json.loads(await socket.recv())["type"] for _ in range(2)] == ["hello", "signal"]
+        await socket.send("x" * 5_000)
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1009  # message too big
+        await until(lambda: api.metric("md_live_clients") == 0)
+
+
+async def test_a_connection_that_speaks_no_websocket_after_its_handshake_is_ended(world: World) -> None:
+    handshake = (
+        b"GET /ws/live HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
+        b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    async with listening(world) as api:
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+        writer.write(handshake)
+        await reader.readuntil(b"hello")
+        writer.write(b"GET / HTTP/1.1\r\n\r\n" * 10)
+        async with asyncio.timeout(5):
+            await reader.read()  # to its end
+        writer.close()
+        await until(lambda: api.metric("md_live_clients") == 0)
 
 
 async def test_a_client_that_goes_is_forgotten(world: World) -> None:
