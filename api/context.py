@@ -114,7 +114,8 @@ def make_context(
     """Return the parts for these settings, with the journal taken up. Fatal if journal, table or plan are wrong."""
     table = load_symbols(settings.symbols, settings.symbols_file)
     plan = load_plan(settings.indicators_file)
-    pool = open_pool(settings)
+    # The reader of signals waits on connections of its own, one for each partition: they are of the same number.
+    pool = open_pool(settings, max(1, settings.redis_pool_size - settings.stream_partitions))
     journal = Journal(settings.state_dir)
     metrics = Metrics(STAGE)
     ledger = Ledger(journal, table, settings.stream_partitions)
