@@ -8,8 +8,8 @@ from msgspec import Raw
 
 Change = Callable[[bytes], bytes]
 """From a value's JSON to the JSON that stands in its place."""
-Shape = Mapping[str, tuple[str, Change | None]]
-"""A field's name -> its new name, and what becomes of its value (None: nothing)."""
+Shape = Mapping[str, str | tuple[str, Change]]
+"""A field's name -> its new name, or that and what becomes of its value."""
 
 _items = msgspec.json.Decoder(list[Raw])
 _fields = msgspec.json.Decoder(dict[str, Raw])
@@ -30,5 +30,8 @@ def reshaped(body: bytes, shape: Shape) -> bytes:
 
 
 def _changed(shape: Shape, name: str, value: Raw) -> tuple[str, Raw]:
-    new_name, change = shape.get(name, (name, None))
-    return new_name, value if change is None else Raw(change(bytes(value)))
+    field = shape.get(name, name)
+    if isinstance(field, str):
+        return field, value
+    new_name, change = field
+    return new_name, Raw(change(bytes(value)))

@@ -33,16 +33,16 @@ from api.reshape import Shape, reshaped, within
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-SYMBOL: Shape = {"broker": ("broker_symbol", None)}
+SYMBOL: Shape = {"broker": "broker_symbol"}
 BARS: Shape = {
     **SYMBOL,
-    "bars": ("bars", within({"time": ("open_ms", None)})),
-    "forming": ("forming", within({"time": ("open_ms", None)})),
+    "bars": ("bars", within({"time": "open_ms"})),
+    "forming": ("forming", within({"time": "open_ms"})),
 }
 SYMBOLS: Shape = {
     "symbols": (
         "symbols",
-        within({**SYMBOL, "next_open": ("next_open_at", None), "next_close": ("next_close_at", None)}),
+        within({**SYMBOL, "next_open": "next_open_at", "next_close": "next_close_at"}),
     )
 }
 BROKER_SYMBOLS: Shape = {"symbols": ("symbols", within(SYMBOL))}
@@ -51,22 +51,20 @@ POSITIONS: Shape = {
         "positions",
         within(
             {
-                "instrument": ("symbol", None),
-                "alpha_id": ("strategy", None),
+                "instrument": "symbol",
+                "alpha_id": "strategy",
                 "action": ("side", bytes.lower),
-                "entry_price": ("entry", None),
-                "take_profit": ("target", None),
-                "opened": ("opened_at", None),
-                "closed": ("closed_at", None),
+                "entry_price": "entry",
+                "take_profit": "target",
+                "opened": "opened_at",
+                "closed": "closed_at",
             }
         ),
     )
 }
-EXECUTIONS: Shape = {
-    "executions": ("executions", within({"instrument": ("symbol", None), "received": ("received_at", None)}))
-}
-PERFORMANCE: Shape = {"by": ("by", within({"instrument": ("symbol", None)}))}
-ACCOUNT: Shape = {"state": ("state", within({"seen": ("seen_at", None), "reset": ("resets_at", None)}))}
+EXECUTIONS: Shape = {"executions": ("executions", within({"instrument": "symbol", "received": "received_at"}))}
+PERFORMANCE: Shape = {"by": ("by", within({"instrument": "symbol"}))}
+ACCOUNT: Shape = {"state": ("state", within({"seen": "seen_at", "reset": "resets_at"}))}
 
 
 def routes() -> list[Route]:

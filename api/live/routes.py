@@ -1,7 +1,6 @@
 """The two ways to be told: GET /api/v1/stream (Server-Sent Events), and the WebSocket /ws/live."""
 
 from functools import partial
-from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -9,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.context import Context, context_of
-from api.errors import ApiError
+from api.errors import ApiError, invalid
 from api.live.client import End, Wanted
 from api.live.conversation import Means, converse
 from api.live.cursor import parse_cursor
@@ -23,7 +22,6 @@ STREAM_HEADERS = {
     "connection": "close",
     "x-accel-buffering": "no",  # nginx would hold events back
 }
-BROWSERS_PLACE = "last-event-id"
 
 
 async def get_stream(request: Request) -> Response:
@@ -56,19 +54,21 @@ def _refuse_foreign_page(socket: WebSocket, context: Context) -> None:
     origin, host = socket.headers.get("origin"), socket.headers.get("host", "")
     if origin is None or context.settings.api_token.get_secret_value():
         return
-    if urlsplit(origin).netloc.lower() != host.lower():
+    if origin.partition("://")[2].lower() != host.lower():
         raise ApiError(403, "foreign_origin", "a page from elsewhere may not listen without a token", host, origin)
 
 
 def wanted_of(connection: HTTPConnection, context: Context) -> Wanted:
     """Return what a client asks for. ApiError 404 or 422 says what is wrong with it."""
     query = connection.query_params
-    names = names_of(query, "symbols") or ()
+    names = names_of(query, "symbols")
+    if names == ():
+        raise invalid("symbols is empty", "names, comma separated; without the parameter all", "")
     # A browser that connects again repeats the URL, and says in a header where it has been since.
     place = connection.headers.get("last-event-id", "") or text_of(query, "since")
     return Wanted(
         equity_of(query, context.settings.default_equity),
-        frozenset(symbol_of(name, context.table).name for name in names),
+        frozenset(symbol_of(name, context.table).name for name in names or ()),
         parse_cursor(place, context.live.partitions) if place else None,
     )
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from api.context import Context
-from api.reshape import reshaped, within
+from api.reshape import Shape, reshaped, within
 from tests.api.history import write_bars
 from tests.api.test_data import cache, minutes
 from tests.api.test_posts import CLOSE, FILL
@@ -129,5 +129,5 @@ async def test_a_route_is_counted_and_guarded_as_any_other(world: World, api: Ap
 
 def test_a_shape_changes_what_it_names_and_leaves_the_rest_to_the_byte() -> None:
     body = b'{"a":1.50,"b":[{"a":"X"},null,{"c":{"a":2}}],"c":null,"d":{"a":1}}'
-    shape = {"a": ("z", None), "b": ("b", within({"a": ("y", bytes.lower)})), "c": ("c", within({"a": ("y", None)}))}
+    shape: Shape = {"a": "z", "b": ("b", within({"a": ("y", bytes.lower)})), "c": ("c", within({"a": "y"}))}
     assert reshaped(body, shape) == b'{"z":1.50,"b":[{"y":"x"},null,{"c":{"a":2}}],"c":null,"d":{"a":1}}'
