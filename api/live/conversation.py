@@ -64,6 +64,7 @@ async def _close(means: Means, why: End) -> None:
             await means.line.drain()
     except (TimeoutError, OSError):
         means.line.cut()
+        await means.gone()
 
 
 class _Teller:

@@ -5,7 +5,7 @@ from functools import partial
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from api.context import Context, context_of
 from api.errors import ApiError, invalid
@@ -125,5 +125,5 @@ async def _close(socket: WebSocket, why: End) -> None:
 
 
 async def _until_closed(socket: WebSocket) -> None:
-    while (await socket.receive())["type"] != "websocket.disconnect":
-        pass
+    while socket.client_state is not WebSocketState.DISCONNECTED:
+        await socket.receive()
