@@ -1,6 +1,7 @@
 """Run the api: python -m api."""
 
 import signal
+import socket
 from types import FrameType
 
 import structlog
@@ -9,7 +10,9 @@ from starlette.applications import Starlette
 
 from api.app import create_app
 from api.context import STAGE, make_context
+from api.live.feed import Feed
 from api.protocol import GuardedProtocol
+from api.socket_protocol import LiveProtocol
 from common.errors import Fatal
 from common.logs import configure_logging
 from common.settings import Settings, load_settings
@@ -20,16 +23,35 @@ KEEP_ALIVE_S = 15  # above a client's polling interval, so that it keeps its con
 SHUTDOWN_WITHIN_S = 3
 
 
+HEARD_BYTES = 4_096  # a live client has nothing to say
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which sends live clients away before it waits for all connections to end."""
+
+    def __init__(self, config: uvicorn.Config, live: Feed) -> None:
+        super().__init__(config)
+        self._live = live
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop."""
+        await self._live.close()
+        await super().shutdown(sockets)
+
+
 def server(app: Starlette, settings: Settings) -> uvicorn.Server:
     """Return the server for this app. Headers that say nothing are left out: some clients send them back to us."""
-    return uvicorn.Server(
+    return Server(
         uvicorn.Config(
             app,
             host=settings.api_host,
             port=settings.api_port,
             http=GuardedProtocol,
             loop="uvloop",
-            ws="none",
+            ws=LiveProtocol,
+            ws_max_size=HEARD_BYTES,
+            ws_ping_interval=None,  # there is a heartbeat that clients see, too
+            ws_per_message_deflate=False,
             lifespan="on",
             log_config=None,
             access_log=False,
@@ -37,7 +59,8 @@ def server(app: Starlette, settings: Settings) -> uvicorn.Server:
             date_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=SHUTDOWN_WITHIN_S,
-        )
+        ),
+        app.state.context.live,
     )
 
 

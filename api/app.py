@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from api import (
     account_routes,
@@ -34,10 +34,13 @@ from api import (
     symbols,
     tick_routes,
     trade_routes,
+    v1,
 )
 from api.context import Context
 from api.errors import ApiError, ascii_response, json_response
 from api.guard import Guard
+from api.live.routes import get_socket, live_socket
+from api.paths import SOCKET
 from api.redis_pool import RedisAway
 
 log = structlog.get_logger()
@@ -74,6 +77,8 @@ def routes() -> list[Route]:
         Route("/api/broker/symbols", broker.post_broker_symbols, methods=["POST"]),
         Route("/api/events", report_routes.post_event, methods=["POST"]),
         Route("/api/ticks", tick_routes.post_ticks, methods=["POST"]),
+        *v1.routes(),
+        Route(SOCKET, get_socket, methods=["GET"]),
     ]
 
 
@@ -81,7 +86,7 @@ def create_app(context: Context) -> Starlette:
     """Return the app over these parts. Its lifespan runs what the api does beside answering."""
     known = routes()
     app = Starlette(
-        routes=known,
+        routes=[*known, WebSocketRoute(SOCKET, live_socket)],
         exception_handlers={
             ApiError: _refused, RedisAway: _redis_away, HTTPException: _http_error, Exception: _our_bug,
         },
@@ -123,6 +128,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         async with _background(app, context):
             yield
     finally:
+        await context.live.close()
         await context.pool.close()
         context.account.save()
         context.journal.close()

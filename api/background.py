@@ -38,6 +38,8 @@ async def run(context: Context) -> None:
         group.create_task(_every(TICK_S, "equity", _EquityObserver(context).observe))
         group.create_task(_every(TICK_S, "account", partial(_save_account, context)))
         group.create_task(_every(TICK_S, "sessions", partial(prepare_sessions, context)))
+        for partition in range(context.live.partitions):
+            group.create_task(_every(0.0, "live", partial(context.live.read, partition)))
         group.create_task(_every(TRIM_EVERY_S, "housekeeping", partial(keep_house, context)))
 
 

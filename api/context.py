@@ -11,6 +11,7 @@ from starlette.requests import Request
 from api.account import AccountBook
 from api.journal import Journal
 from api.ledger import Ledger
+from api.live.feed import Feed
 from api.operator_metrics import Rate
 from api.pipeline_state import Decoder, StateReader
 from api.publisher import Publisher
@@ -76,6 +77,7 @@ class Context:
     publisher: Publisher
     ticks: TickDesk
     tick_publisher: Publisher
+    live: Feed
     metrics: Metrics
     plan: Plan
     started_s: float
@@ -112,7 +114,8 @@ def make_context(
     """Return the parts for these settings, with the journal taken up. Fatal if journal, table or plan are wrong."""
     table = load_symbols(settings.symbols, settings.symbols_file)
     plan = load_plan(settings.indicators_file)
-    pool = open_pool(settings)
+    # The reader of signals waits on connections of its own, one for each partition: they are of the same number.
+    pool = open_pool(settings, max(1, settings.redis_pool_size - settings.stream_partitions))
     journal = Journal(settings.state_dir)
     metrics = Metrics(STAGE)
     ledger = Ledger(journal, table, settings.stream_partitions)
@@ -134,6 +137,7 @@ def make_context(
         tick_publisher=Publisher(
             pool, ticks, settings.stream_partitions, settings.stream_budget, metrics, (keys.TICKS,)
         ),
+        live=Feed([open_pool(settings, 1) for _ in range(settings.stream_partitions)], metrics),
         metrics=metrics,
         plan=plan,
         started_s=clock.monotonic_s(),

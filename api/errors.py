@@ -42,6 +42,11 @@ def away(code: str, message: str, found: str = "") -> ApiError:
 
 
 def json_response(content: object, status: int = 200) -> Response:
+    """Return a reply of compact JSON in pure ASCII."""
+    return ascii_response(ascii_json(content), status)
+
+
+def ascii_json(content: object) -> bytes:
     """Return compact JSON in pure ASCII: some clients decode in an ANSI code page. What is not finite becomes null."""
     try:
         body = msgspec.json.encode(content)
@@ -49,7 +54,7 @@ def json_response(content: object, status: int = 200) -> Response:
         body = json.dumps(content, ensure_ascii=True, separators=(",", ":")).encode("ascii")
     if not body.isascii():
         body = json.dumps(msgspec.json.decode(body), ensure_ascii=True, separators=(",", ":")).encode("ascii")
-    return ascii_response(body, status)
+    return body
 
 
 def ascii_response(body: bytes, status: int = 200) -> Response:

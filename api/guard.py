@@ -9,12 +9,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.body import BODY_READ
 from api.context import Context
 from api.errors import ApiError
+from api.paths import LIVE
 from common.clock import monotonic_s
 
 log = structlog.get_logger()
 
 LONGEST_URL = 2_000
 OPEN_PATHS = frozenset({"/livez"})  # a supervisor's probe; it tells nothing but that the process answers
+SWITCHED = 101
+_BEGINNINGS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
 _UNBODIED = frozenset({"GET", "HEAD"})
 
 
@@ -28,8 +31,8 @@ class Guard:
         self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http":
+        """Serve one request, or one WebSocket."""
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         started_s = monotonic_s()
@@ -37,9 +40,9 @@ class Guard:
 
         async def watched(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                if _body_left(scope):
+            if message["type"] in _BEGINNINGS:
+                status = message.get("status", SWITCHED)
+                if scope["type"] == "http" and _body_left(scope):
                     # What a client announced with a GET, or sends after its JSON, must not be read as the next request.
                     message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
             await send(message)
@@ -50,7 +53,8 @@ class Guard:
         finally:
             route = self._route(scope["path"])
             self._context.metrics.count("md_http_requests_total", route=route, status=str(status))
-            self._context.metrics.observe("md_http_request_seconds", monotonic_s() - started_s, route=route)
+            if route not in LIVE:  # how long a client stays says nothing of how soon it is answered
+                self._context.metrics.observe("md_http_request_seconds", monotonic_s() - started_s, route=route)
 
     def _refusal(self, scope: Scope) -> ApiError | None:
         length = len(scope["path"]) + len(scope["query_string"])

@@ -10,6 +10,9 @@ from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from api.live.line import LINE, narrow
+from api.paths import SOCKET
+
 HEAD_BYTES = 16 * 1024  # request line and headers together
 HEAD_WITHIN_S = 3.0  # from the first byte (or the connection) to the end of the headers
 REQUEST_WITHIN_S = 30.0  # from the headers to the last byte that the client has taken
@@ -49,6 +52,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start the clock of a head."""
         super().on_message_begin()
+        self.scope["extensions"] = {LINE: self}  # type: ignore[dict-item]  # one of our own
         self._wait_for_head()
 
     def on_headers_complete(self) -> None:
@@ -66,9 +70,31 @@ class GuardedProtocol(HttpToolsProtocol):
         self.waiting[self] = None
         super().on_response_complete()
 
+    def hold(self) -> None:
+        """Let the reply go on for as long as it likes."""
+        self._set_timer(None)
+        narrow(self.transport)
+
+    async def drain(self) -> None:
+        """Wait until the kernel has taken everything that was sent."""
+        await self.flow.drain()
+
+    def cut(self) -> None:
+        """End the connection at once."""
+        self.transport.abort()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Give the connection over to the WebSocket protocol."""
+        self._set_timer(None)
+        super().handle_websocket_upgrade()
+
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP in the shape of every other error."""
         self._refuse(400, "bad_request", msg)
+
+    def _should_upgrade(self) -> bool:
+        # Elsewhere a client that asks for it, perhaps with headers that it was once sent, gets the plain answer.
+        return self.url.partition(b"?")[0] == SOCKET.encode() and super()._should_upgrade()
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         error = {"code": code, "message": message, "expected": "an HTTP/1.1 request", "found": ""}

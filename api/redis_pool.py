@@ -119,8 +119,8 @@ def _is_not_now(error: ResponseError) -> bool:
     return type(error).__name__ in NOT_NOW_CLASSES or str(error).startswith(NOT_NOW)
 
 
-def open_pool(settings: Settings) -> RedisPool:
-    """Return the pool of the settings; it connects at the first use."""
+def open_pool(settings: Settings, size: int | None = None) -> RedisPool:
+    """Return a pool of so many connections, by default REDIS_POOL_SIZE; it connects at the first use."""
 
     def connection() -> Connection:
         made = RedisConnection(
@@ -136,4 +136,4 @@ def open_pool(settings: Settings) -> RedisPool:
         return cast(Connection, made)
 
     where = f"redis://{settings.redis_host}:{settings.redis_port}/{settings.redis_db}"
-    return RedisPool(connection, settings.redis_pool_size, where)
+    return RedisPool(connection, settings.redis_pool_size if size is None else size, where)

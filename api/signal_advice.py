@@ -1,13 +1,12 @@
 """Whether a signal may be shown now: pure decisions over the state, the time and what was reported as executed."""
 
 from dataclasses import dataclass
-from decimal import Decimal
 
 from api.pipeline_state import SymbolState
 from api.plain_text import plain
 from api.positions import Positions
 from api.signal_account import account_allows, cooled_down
-from api.signal_size import sized
+from api.signal_size import Size, sized
 from api.times import Now
 from api.trust import Question, trusted_age_ms
 from common.errors import Rejected
@@ -21,8 +20,7 @@ class Advice:
 
     signal: Signal
     symbol: Symbol
-    lots: Decimal
-    es95: float
+    size: Size
     expires_in_ms: int
     """Stream time left."""
     data_age_ms: int
@@ -50,7 +48,7 @@ def judge(question: Question, state: SymbolState) -> Advice | Withheld:
         size = sized(question, state, signal)
     except Rejected as e:
         return Withheld(state.symbol, e.reason, e.detail)
-    return Advice(signal, state.symbol, size.lots, size.es95, signal.expires_ms - (now.stream_ms or 0), age_ms)
+    return Advice(signal, state.symbol, size, signal.expires_ms - (now.stream_ms or 0), age_ms)
 
 
 def _current(state: SymbolState, now: Now) -> Signal:

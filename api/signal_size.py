@@ -18,9 +18,11 @@ TICK_VALUE_TOLERANCE = Decimal("0.1")
 
 @dataclass(frozen=True)
 class Size:
-    """Lots, and what they are expected to lose where it goes wrong, in account currency."""
+    """Lots, and what they lose where it goes wrong, in account currency."""
 
     lots: Decimal
+    at_stop: float
+    """What they lose at the stop, before costs."""
     es95: float
 
 
@@ -32,7 +34,8 @@ def sized(question: Question, state: SymbolState, signal: Signal) -> Size:
     terms = _terms(question, symbol)
     margin = _margin(question, symbol, exact(signal.entry), terms)
     lots = lots_for(risk_of(question), distance, terms, margin)
-    return Size(lots, es95(lots, distance, signal.atr, TIMEFRAME_MS[signal.timeframe], terms))
+    at_stop = float(lots * exact(distance) * terms.point_value)
+    return Size(lots, at_stop, es95(lots, distance, signal.atr, TIMEFRAME_MS[signal.timeframe], terms))
 
 
 def _terms(question: Question, symbol: Symbol) -> Terms:

@@ -31,9 +31,9 @@ def _signal(advice: Advice, simulated: bool) -> str:
     features = ",".join(f'"{plain(name)}":{number(value)}' for name, value in finite)
     return (
         f'{{"symbol":"{plain(advice.symbol.broker)}","action":"{signal.action}","confidence":{_share(signal.confidence)},'
-        f'"q_star":{signal.quality:.2f},"es95":{advice.es95:.2f},"stop_loss":{signal.stop_loss:.{digits}f},'
+        f'"q_star":{signal.quality:.2f},"es95":{advice.size.es95:.2f},"stop_loss":{signal.stop_loss:.{digits}f},'
         f'"take_profit_1":{signal.take_profit_1:.{digits}f},"take_profit_2":{signal.take_profit_2:.{digits}f},'
-        f'"lots":{advice.lots:f},"alpha_id":"{plain(signal.strategy)}","regime":"{plain(signal.regime)}",'
+        f'"lots":{advice.size.lots:f},"alpha_id":"{plain(signal.strategy)}","regime":"{plain(signal.regime)}",'
         f'"id":"{plain(signal.id)}","instrument":"{plain(signal.symbol)}","timeframe":"{signal.timeframe}",'
         f'"entry":{signal.entry:.{digits}f},"atr":{number(signal.atr)},"bar_time":"{iso(signal.bar_open_ms)}",'
         f'"published":"{iso(signal.published_ms)}","expires":"{iso(signal.expires_ms)}",'

@@ -123,7 +123,7 @@ def test_what_is_served_is_right_fresh_and_within_the_risk(bench: Bench, scene: 
     assert (order.take_profit_2 - order.take_profit_1) * up >= 0
     assert scene.at_ms < scene.signal.expires_ms
     assert 0 < advice.expires_in_ms == scene.signal.expires_ms - scene.at_ms
-    lots = advice.lots
+    lots = advice.size.lots
     assert lots == Decimal(repr(order.lots))
     assert Decimal(repr(symbol.lot_min)) <= lots <= Decimal(repr(symbol.lot_max))
     assert lots % Decimal(repr(symbol.lot_step)) == 0

@@ -190,6 +190,22 @@ async def test_housekeeping_stays_within_the_pool(world: World) -> None:
     context.journal.close()
 
 
+async def test_the_reader_of_signals_is_one_of_the_pools_connections(world: World) -> None:
+    async with serving(limited(world, redis_pool_size=3)) as (_, context):
+        waiting = [asyncio.create_task(context.pool.exchange([("BLPOP", "gate", 9)], within_s=9)) for _ in range(5)]
+        async with asyncio.timeout(5):
+            while _blocked(world.redis) < 3:  # noqa: ASYNC110  # it lies in Redis
+                await asyncio.sleep(0.005)
+        reader = [one for one in world.redis.client_list() if one["cmd"] == "xread"]
+        assert (_blocked(world.redis), len(reader)) == (3, 1)
+        world.redis.rpush("gate", *range(5))
+        await asyncio.gather(*waiting)
+
+
+def _blocked(client: "redis.Redis") -> int:
+    return int(client.info("clients")["blocked_clients"])
+
+
 def _connections_ever(client: "redis.Redis") -> int:
     return int(client.info("stats")["total_connections_received"])
 

@@ -101,6 +101,15 @@ class World:
         self.redis.set(keys.signal(0, symbol), encode(made))
         return made
 
+    def publish(self, symbol: str, **changes: object) -> tuple[str, Signal]:
+        """Publish a signal as the engine does, in its stream too, and return its entry id."""
+        made = signal_for(symbol, self.wall.ms, **changes)
+        pipeline = self.redis.pipeline(transaction=True)
+        pipeline.set(keys.signal(0, symbol), encode(made))
+        pipeline.xadd(keys.SIGNALS.key(0), {keys.FIELD: encode(made)})
+        entry_id: bytes = pipeline.execute()[1]
+        return entry_id.decode(), made
+
     def alive(self, *symbols: str) -> None:
         """Write everything that a working pipeline would have written for these symbols."""
         self.clock()

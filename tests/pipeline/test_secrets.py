@@ -11,7 +11,9 @@ from urllib.parse import quote
 
 import pytest
 import redis
+from websockets.sync.client import connect
 
+from api.paths import SOCKET, STREAM
 from common import keys
 from common.keys import FIELD
 from tests.pipeline.echo_proxy import EchoProxy, Mode
@@ -64,12 +66,19 @@ def with_token(pipeline: Pipeline, path: str, token: str = "", method: str = "GE
         return str(e.headers).encode() + e.read()
 
 
+def beginning_of(pipeline: Pipeline, path: str) -> bytes:
+    """Return the first event of a reply that has no end."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{pipeline.api_port}{path}", timeout=10) as reply:
+        return str(reply.headers).encode() + b"".join(iter(reply.readline, b"event: hello\n")) + reply.readline()
+
+
 def told_by_api(pipeline: Pipeline) -> dict[str, bytes]:
     """Return the answers of every GET route, with the token, without it, and with a wrong one in the URL."""
     token = PLANTED["API_TOKEN"]
     routes = [
-        path for path, item in json.loads((ROOT / "api" / "openapi.json").read_text())["paths"].items() if "get" in item
-    ]
+        path for path, item in json.loads((ROOT / "api" / "openapi.json").read_text())["paths"].items()
+        if "get" in item and path != STREAM
+    ]  # fmt: skip
     assert {"/health", "/metrics", "/api/sources"} <= set(routes)
     found: dict[str, bytes] = {}
     for route in routes:
@@ -78,6 +87,10 @@ def told_by_api(pipeline: Pipeline) -> dict[str, bytes]:
         found[f"{path} without"] = with_token(pipeline, path)
         found[f"{path} wrong"] = with_token(pipeline, f"{path}?token={quote(token)}x")
     assert b"401" not in found["/health"][:20]
+    found[STREAM] = beginning_of(pipeline, f"{STREAM}?token={quote(token)}")
+    found[f"{STREAM} without"] = with_token(pipeline, STREAM)
+    with connect(f"ws://127.0.0.1:{pipeline.api_port}{SOCKET}?token={quote(token)}") as socket:
+        found[SOCKET] = str(socket.recv(timeout=10)).encode()
     found["nowhere"] = with_token(pipeline, f"/nowhere?token={quote(token)}", token)
     found["bad post"] = with_token(pipeline, "/api/ticks", token, "POST")
     return found
