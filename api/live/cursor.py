@@ -3,7 +3,7 @@
 import re
 
 from api.errors import invalid
-from common.housekeeping import EntryId
+from common.entry_ids import EntryId
 
 Cursor = tuple[EntryId, ...]
 """The last entry read, for each partition."""

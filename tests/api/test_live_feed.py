@@ -11,7 +11,7 @@ from api.live.cursor import cursor_text, parse_cursor
 from api.live.feed import Feed, backlog
 from api.redis_pool import open_pool
 from common import keys
-from common.housekeeping import EntryId, parse_id
+from common.entry_ids import EntryId, parse_id
 from common.messages import encode
 from common.metrics import Metrics
 from tests.api.live import until
