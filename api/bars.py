@@ -65,7 +65,8 @@ async def get_bars(request: Request) -> Response:
     context, query = context_of(request), request.query_params
     symbol = symbol_of(request.path_params["symbol"], context.table)
     timeframe = cast(Timeframe, timeframe_of(query, context.settings.timeframes))
-    limit = whole(query, "limit", DEFAULT_LIMIT, context.settings.max_bars_cache)
+    # All that the cache keeps: current values may rest on any of them.
+    limit = whole(query, "limit", DEFAULT_LIMIT, context.settings.max_bars_cache + context.settings.anchor_bars)
     wants_forming = truth(query, "forming")
     pipeline = await context.state.read()
     state = pipeline.symbols[symbol.name]

@@ -83,7 +83,8 @@ async def test_the_forming_bar_is_opt_in(world: World, api: Api) -> None:
     ("path", "status"),
     [
         ("/api/bars/EURUSD?limit=0", 422),
-        ("/api/bars/EURUSD?limit=5001", 422),
+        ("/api/bars/EURUSD?limit=6001", 422),  # the cache keeps 5,000, and 1,000 for the anchors
+        ("/api/bars/EURUSD?limit=6000", 200),
         ("/api/bars/EURUSD?limit=1.5", 422),
         ("/api/bars/EURUSD?timeframe=2m", 422),
         ("/api/bars/EURUSD?forming=maybe", 422),

@@ -81,7 +81,7 @@ def over(records: list[bytes]) -> dict[str, float]:
     session = SessionClock(partial(next_open_ms, "fx"), partial(after_open_time, "fx"))
     program = load_plan(None).program(SYMBOL, "1m")
     lane = Lane(LaneSetup(SYMBOL, "1m", 60_000, MAX_BARS, LENGTH - MAX_BARS, program), session)
-    lane.load(records)
+    lane.load(b"".join(records))
     lane.reopen()
     return {name: value for name, value in zip(lane.names, lane.values, strict=True) if isfinite(value)}
 
