@@ -79,8 +79,11 @@ async def test_the_forming_bar_is_opt_in(world: World, api: Api) -> None:
     assert (forming["time"], forming["close"]) == (NOON_MS - 1000, 1.08765)
 
 
-async def test_all_that_the_cache_keeps_may_be_asked_for(api: Api) -> None:
-    assert (await api[0].get("/api/bars/EURUSD?limit=6000")).status_code == 200
+async def test_all_that_the_cache_keeps_may_be_asked_for(world: World, api: Api) -> None:
+    world.alive("EURUSD")
+    cache(world, minutes(0, 6_000))
+    reply = (await api[0].get("/api/bars/EURUSD?timeframe=1m&limit=6000")).json()
+    assert (reply["count"], reply["served_from"]) == (6_000, "cache")
 
 
 @pytest.mark.parametrize(
