@@ -32,7 +32,6 @@ Signal  g_taken[];                // signals that were ordered since the start, 
 ulong   g_heartbeat_ms = 0;       // when the last one was sent, by GetTickCount64
 ulong   g_terms_ms = 0;
 int     g_trades = 0;
-string  g_said[];                 // lines that were printed lately
 
 int OnInit()
 {
@@ -99,7 +98,7 @@ void Poll()
    CJson  json;
    if(status != 200 || !json.Parse(reply) || json.Length("/signals") < 0)
    {
-      Say("no signals: status " + IntegerToString(status) + " " + json.Error());
+      Say("no signals: status " + IntegerToString(status) + " " + (status == 200 ? json.Error() : reply));
       return;
    }
    bool ordered = false;                   // one order a poll: the next one then knows of its position

@@ -87,17 +87,3 @@ void ReportClose(const ulong position, const ulong deal, const double pnl)
    g_outbox.Add("/api/executions/close", CloseBody(position, HistoryDealGetDouble(deal, DEAL_PRICE), reason, pnl,
                 (datetime)HistoryDealGetInteger(deal, DEAL_TIME)));
 }
-
-// Print a line, unless it was printed lately: a refusal would come each second.
-void Say(const string line)
-{
-   int count = ArraySize(g_said);
-   for(int i = 0; i < count; i++)
-      if(g_said[i] == line)
-         return;
-   if(count >= 50)
-      count = 0;
-   ArrayResize(g_said, count + 1);
-   g_said[count] = line;
-   Print(line);
-}

@@ -1,6 +1,28 @@
 // The server, and the reports that wait for its 200.
 
 #define OUTBOX_MOST 500
+#define SAID_MOST   50
+#define SAID_FOR_MS 60000
+
+string g_said[];                  // lines that were printed within this minute
+ulong  g_said_ms = 0;             // when it began
+
+// Print a line, but the same one only once a minute: a refusal would come each second.
+void Say(const string line)
+{
+   int count = ArraySize(g_said);
+   if(count >= SAID_MOST || GetTickCount64() - g_said_ms >= SAID_FOR_MS)
+   {
+      count = 0;
+      g_said_ms = GetTickCount64();
+   }
+   for(int i = 0; i < count; i++)
+      if(g_said[i] == line)
+         return;
+   ArrayResize(g_said, count + 1);
+   g_said[count] = line;
+   Print(line);
+}
 
 class CServer
 {
@@ -24,7 +46,8 @@ void CServer::Init(const string url, const string token, const int timeout_ms)
    m_timeout_ms = timeout_ms;
 }
 
-// Return the HTTP status; -1 if there was no answer (GetLastError() 4014: the URL is not on the terminal's list).
+// Return the HTTP status; -1 if there was no answer, with the terminal's error as the reply (4014: the URL is not on
+// its list).
 int CServer::Ask(const string method, const string path, const string body, string &reply)
 {
    // All made anew for each call: WebRequest leaves the reply's headers and bytes in what it was given.
@@ -36,7 +59,10 @@ int CServer::Ask(const string method, const string path, const string body, stri
    if(body != "")
       ArrayResize(data, StringToCharArray(body, data, 0, WHOLE_ARRAY, CP_UTF8) - 1);   // without the closing zero
    int status = WebRequest(method, m_url + path, headers, m_timeout_ms, data, result, answered);
-   reply = CharArrayToString(result, 0, WHOLE_ARRAY, CP_UTF8);
+   if(status == -1)
+      reply = "error " + IntegerToString(GetLastError());
+   else
+      reply = CharArrayToString(result, 0, WHOLE_ARRAY, CP_UTF8);
    return status;
 }
 
@@ -85,7 +111,7 @@ void COutbox::Send(CServer &server)
          Alert("refused by the server: ", m_paths[0], " ", m_bodies[0], " ", reply);
       if(status != 200 && !wrong)
       {
-         Print("report not taken, status ", status, "; ", Waiting(), " waiting");
+         Say("report not taken, status " + IntegerToString(status) + " " + reply);
          return;
       }
       DropFirst();

@@ -95,6 +95,7 @@ inline double MathRound(double value) { return std::round(value); }
 inline ulong GetTickCount64() { return the_tick_ms; }
 inline datetime TimeCurrent() { return the_time; }
 inline datetime TimeLocal() { return the_time; }
+inline int GetLastError() { return 5203; }
 inline void EventSetTimer(int) {}
 inline void EventKillTimer() {}
 inline int StringToCharArray(const string &text, std::vector<char> &data, int, int, int)
