@@ -1,99 +1,15 @@
 """The expert advisor of docs/mt5, compiled, against the real api: what it orders, refuses and reports."""
 
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
-import httpx
 import jsonschema_rs
 import pytest
-import pytest_asyncio
-import redis
 
 from tests.api.test_openapi import DOCUMENT
-from tests.api.world import NOON_MS, World, serving, settings_for
-from tests.conftest import RedisServer
-from tests.mt5.terminal import COMPILER, Asked, Terminal, compiled, start
+from tests.api.world import NOON_MS
+from tests.mt5.desk import TOKEN, Desk, signal
 
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
-TOKEN = "open sesame"
-INDEX = {
-    "BID": 15004.5, "ASK": 15005.5, "POINT": 0.01, "TRADE_STOPS_LEVEL": 0, "VOLUME_MIN": 0.1, "VOLUME_MAX": 100,
-    "VOLUME_STEP": 0.1, "TRADE_CONTRACT_SIZE": 1, "TRADE_TICK_SIZE": 0.01, "TRADE_TICK_VALUE": 0.01, "DIGITS": 2,
-    "FILLING_MODE": 1,
-}  # fmt: skip
 STOP, TARGET = 14990.0, 15035.01  # of the world's signal on NAS100, in two digits
-
-
-@dataclass
-class Desk:
-    """The advisor at its terminal, and the api that it talks to. away: paths that get no answer."""
-
-    terminal: Terminal
-    world: World
-    client: httpx.AsyncClient
-    away: set[str] = field(default_factory=set)
-    """Paths of which no request arrives."""
-    deaf: set[str] = field(default_factory=set)
-    """Paths of which no reply arrives."""
-    slow_ms: int = 0
-
-    async def answer(self, asked: Asked) -> tuple[int, int, str]:
-        """Pass a request on to the api."""
-        path = asked.path.partition("?")[0]
-        if path in self.away:
-            return -1, 3_000, ""
-        headers = dict(line.split(": ") for line in asked.headers.split("|") if line)
-        reply = await self.client.request(asked.method, asked.path, content=asked.body, headers=headers)
-        if path in self.deaf:
-            return -1, 3_000, ""
-        return reply.status_code, self.slow_ms, reply.text
-
-    async def seconds(self, count: int) -> None:
-        """Let time pass, with a timer each second."""
-        for _ in range(count):
-            self.world.wall.ms += 1_000
-            self.world.alive("NAS100", "XAUUSD")
-            await self.terminal.timers(1)
-
-    async def positions(self) -> list[dict[str, object]]:
-        """Return what the api knows of positions."""
-        reply = await self.client.get("/api/positions", headers={"authorization": f"Bearer {TOKEN}"})
-        return list(reply.json()["positions"])
-
-    def posted(self, path: str) -> list[dict[str, object]]:
-        """Return the bodies that were sent to a path."""
-        return [json.loads(asked.body) for asked in self.terminal.asked if asked.path == path]
-
-
-@pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The advisor, compiled."""
-    return compiled(tmp_path_factory.mktemp("mt5"))
-
-
-@pytest_asyncio.fixture
-async def desk(
-    redis_server: RedisServer, redis_client: "redis.Redis", tmp_path: Path, program: Path
-) -> AsyncIterator[Desk]:
-    """An advisor that trades NAS100, has an account of 10,000 and has not begun."""
-    world = World(redis_client, settings_for(redis_server.port, tmp_path, api_token=TOKEN))
-    world.alive("NAS100", "XAUUSD")
-    async with serving(world) as (client, _):
-        terminal = start(program)
-        made = Desk(terminal, world, client)
-        terminal.server = made.answer
-        await terminal.symbol("US100.e", INDEX)
-        await terminal.account(EQUITY=10_000.0, BALANCE=10_000.0, MARGIN_FREE=9_000.0)
-        for name, value in {"InpToken": TOKEN, "InpSymbols": "US100.e", "InpTrade": "true"}.items():
-            await terminal.tell(f"input {name} {value}")
-        yield made
-        terminal.stop()
-
-
-def signal(desk: Desk, **changes: object) -> None:
-    desk.world.signal("NAS100", **{"expires_ms": desk.world.wall.ms + 60_000, **changes})
 
 
 async def test_a_start_tells_the_brokers_terms_and_an_end_says_goodbye(desk: Desk) -> None:
@@ -214,6 +130,41 @@ async def test_a_signal_that_expired_on_the_way_is_refused(desk: Desk) -> None:
     assert [line for line in desk.terminal.said if "expired" in line]
 
 
+@pytest.mark.parametrize(
+    ("allowed", "mode", "orders"),
+    [("false", 0, 0), ("true", 2, 0), ("true", 0, 1)],
+    ids=["not", "real account", "demo"],
+)
+async def test_simulated_signals_are_for_demo_accounts_and_by_leave_only(
+    desk: Desk, allowed: str, mode: int, orders: int
+) -> None:
+    await desk.terminal.tell(f"input InpAllowSimulated {allowed}")
+    await desk.terminal.account(TRADE_MODE=mode)
+    await desk.terminal.tell("init")
+    desk.simulated = True
+    signal(desk)
+    await desk.seconds(2)
+    assert len(desk.terminal.orders) == orders
+
+
+async def test_no_more_positions_are_opened_than_allowed(desk: Desk) -> None:
+    await desk.terminal.tell("input InpMaxPositions 0")
+    await desk.terminal.tell("init")
+    signal(desk)
+    await desk.seconds(2)
+    assert desk.terminal.orders == []
+    assert [line for line in desk.terminal.said if "positions" in line]
+
+
+async def test_a_wrong_token_is_said_and_nothing_is_ordered(desk: Desk) -> None:
+    await desk.terminal.tell("input InpToken wrong")
+    await desk.terminal.tell("init")
+    signal(desk)
+    await desk.seconds(5)
+    assert desk.terminal.orders == []
+    assert len([line for line in desk.terminal.said if "no signals: status 401" in line]) == 1
+
+
 async def test_a_sell_is_sold_at_the_bid(desk: Desk) -> None:
     await desk.terminal.tell("init")
     signal(desk, action="SELL", stop_loss=15020.0, take_profit_1=14975.0, take_profit_2=14960.0)
@@ -249,40 +200,3 @@ async def test_each_body_is_as_documented_and_no_call_carries_what_another_left(
     beats = desk.posted("/api/heartbeat")
     assert beats[0] == {"equity": 10000.0, "balance": 10000.0, "free_margin": 9000.0, "positions": 0}
     assert len(beats) == 2
-
-
-GOOD = '{"signals":[{"a":-0.5,"b":[],"c":{},"d":"x"}],"ok":true,"none":null}'
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["[1]x", '{"a":01}', '{"a":1.}', '{"a":.5}', '{"a":+1}', '{"a":nan}',
-     '{"a":"b}', '{"a":1,}', "[1,]", "[1 2]", '{"a" 1}', "{a:1}", "", "{", "[", '{"a":tru}', '{"a":True}',
-     '{"a":-}', '{"a":1}{"b":2}', '"', "<html>", '{"a":--1}'],
-)  # fmt: skip
-async def test_the_reader_refuses_what_it_does_not_understand(desk: Desk, text: str) -> None:
-    if text:
-        assert (await desk.terminal.tell(f"parse {text}"))[0].startswith("parsed no ")
-    with pytest.raises(ValueError, match="line"):
-        json.loads(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ['{"a":1,"a":2}', '{"a":1e5}', '{"a":"\\n"}', "[[[[[[[[[[1]]]]]]]]]]", "[" + "1," * 2_000 + "1]", "x" * 300_000],
-)
-async def test_the_reader_refuses_what_is_beyond_its_bounds(desk: Desk, text: str) -> None:
-    assert (await desk.terminal.tell(f"parse {text}"))[0].startswith("parsed no ")
-
-
-async def test_the_reader_takes_the_apis_reply_and_no_mutilated_one(desk: Desk) -> None:
-    """What it takes of a mutilated reply, a full parser takes too."""
-    signal(desk)
-    reply = (await desk.client.get(f"/api/signals?equity=1000&token={TOKEN.replace(' ', '+')}")).text
-    assert reply.startswith('{"signals":[{"symbol":"US100.e"')
-    for text in (reply, GOOD):
-        assert await desk.terminal.tell(f"parse {text}") == ["parsed yes "]
-    for at in range(0, len(reply), 3):
-        for text in (reply[:at], reply[:at] + reply[at + 1 :], reply[:at] + "," + reply[at:]):
-            if text and (await desk.terminal.tell(f"parse {text}"))[0].startswith("parsed yes"):
-                json.loads(text)
