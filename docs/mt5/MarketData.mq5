@@ -21,7 +21,7 @@ input int    InpHeartbeatSeconds = 5;            // Between two heartbeats
 input int    InpTimeoutMs = 3000;                // Of one request
 input long   InpMagic = 20260617;                // Number that marks own orders
 
-#define TERMS_EVERY_MS   3600000
+#define HOUR_MS          3600000
 #define HISTORY_SECONDS  86400
 #define DONE_PREFIX      "mdp."
 
@@ -31,6 +31,7 @@ string  g_symbols[];
 Signal  g_taken[];                // signals that were ordered since the start, the newest last
 ulong   g_heartbeat_ms = 0;       // when the last one was sent, by GetTickCount64
 ulong   g_terms_ms = 0;
+ulong   g_again_ms = 0;           // when all trades of a day were last reported again
 int     g_trades = 0;
 
 int OnInit()
@@ -65,8 +66,10 @@ void OnTimer()
 {
    g_outbox.Send(g_server);
    ulong now_ms = GetTickCount64();
-   if(now_ms - g_terms_ms >= TERMS_EVERY_MS)
+   if(now_ms - g_terms_ms >= HOUR_MS)
       SendTerms();
+   if(now_ms - g_again_ms >= HOUR_MS)
+      ReportAgain();
    if(now_ms - g_heartbeat_ms >= (ulong)InpHeartbeatSeconds * 1000)
       SendHeartbeat();
    if(g_outbox.Waiting() == 0)

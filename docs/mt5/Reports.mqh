@@ -7,9 +7,11 @@ void OnTradeTransaction(const MqlTradeTransaction &transaction, const MqlTradeRe
       ReportPosition((ulong)HistoryDealGetInteger(transaction.deal, DEAL_POSITION_ID));
 }
 
-// At the start: all trades of a day again. The server drops what it knows; what a crash kept from it, it learns now.
+// At the start and each hour: all trades of a day again. The server drops what it knows; what a crash of the terminal
+// or a lost connection to the broker kept from it, it learns now.
 void ReportAgain()
 {
+   g_again_ms = GetTickCount64();
    ulong positions[];
    HistorySelect(TimeCurrent() - HISTORY_SECONDS, TimeCurrent() + HISTORY_SECONDS);
    int count = HistoryDealsTotal();

@@ -70,6 +70,20 @@ async def test_a_restart_orders_nothing_again_and_reports_what_was_lost(desk: De
     assert len(desk.terminal.orders) == 1
 
 
+async def test_within_an_hour_the_server_learns_of_a_trade_whose_report_was_lost_for_good(desk: Desk) -> None:
+    await desk.terminal.tell("init")
+    signal(desk)
+    desk.away = {"/api/executions"}
+    await desk.seconds(1)
+    await desk.terminal.tell("forget")
+    desk.away = set()
+    await desk.seconds(2)
+    assert await desk.positions() == []
+    await desk.terminal.tell("pass 3600000")
+    await desk.seconds(2)
+    assert [held["status"] for held in await desk.positions()] == ["open"]
+
+
 async def test_a_signal_that_was_ordered_is_never_ordered_again_though_the_server_serves_it_and_knows_nothing(
     desk: Desk,
 ) -> None:
