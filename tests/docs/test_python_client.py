@@ -137,14 +137,63 @@ def test_a_run_of_it_fills_reports_closes_and_says_goodbye(market: Market, serve
     assert "withheld NAS100: executed" in said
 
 
-def test_it_reports_until_it_is_heard_and_asks_for_nothing_meanwhile(capsys: pytest.CaptureFixture[str]) -> None:
+class Stubborn:
+    """A server that serves one signal for ever, whatever it is told. refusing: paths that it answers with 503."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.refusing: set[str] = set()
+        self.price = 100.0
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        self.asked.append(path)
+        table = {"contract_size": 1.0, "lot_min": 0.1, "lot_step": 0.1, "lot_max": 5.0, "quote_currency": "USD"}
+        replies: dict[str, object] = {
+            "/api/signals": {"signals": [vars(SIGNAL)], "withheld": []},
+            "/api/positions": {"positions": []},
+            "/api/account": {"currency": "USD"},
+            "/api/broker/symbols": {"symbols": [{"symbol": "NAS100", "holds": "table", "table": table}]},
+            "/api/features/NAS100": {"current": True, "data_age_ms": 0, "forming": {"close": self.price}},
+        }
+        return httpx.Response(503 if path in self.refusing else 200, json=replies.get(path, {}))
+
+    @contextmanager
+    def trader(self) -> Iterator[PaperTrader]:
+        api = Api("http://stubborn", "")
+        api.client.close()
+        api.client = httpx.Client(base_url="http://stubborn", transport=httpx.MockTransport(self.answer))
+        with closing(api.client):
+            yield PaperTrader(api, 10_000.0)
+
+
+def test_a_signal_that_is_served_again_and_again_is_filled_once() -> None:
+    server = Stubborn()
+    with server.trader() as trader:
+        for price in (100.0, 100.0, 121.0, 100.0, 100.0):  # its target in between
+            server.price = price
+            trader.step()
+    assert (server.asked.count("/api/executions"), server.asked.count("/api/executions/close")) == (1, 1)
+    assert trader.equity == 10_006.0  # 20 points x 0.3 lots
+
+
+def test_a_report_is_sent_until_it_is_taken_and_meanwhile_nothing_is_asked_for() -> None:
+    server = Stubborn()
+    server.refusing = {"/api/executions"}
+    with server.trader() as trader:
+        for _ in range(4):
+            trader.step()
+        assert (server.asked.count("/api/executions"), server.asked.count("/api/signals")) == (4, 1)
+        server.refusing = set()
+        trader.step()
+    assert (server.asked.count("/api/executions"), server.asked.count("/api/signals")) == (5, 2)
+
+
+def test_a_server_that_does_not_answer_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     api = Api(f"http://127.0.0.1:{free_port()}", "")
     with closing(api.client):
-        trader = PaperTrader(api, 1_000.0)
-        api.report("/api/executions", {"trade_id": "1"})
-        trader.step()
-        assert api.deliver() is False
-    assert "/api/signals" not in capsys.readouterr().out
+        PaperTrader(api, 1_000.0).step()
+    assert "trouble: /api/broker/symbols: ConnectError" in capsys.readouterr().out
 
 
 def test_a_client_that_starts_again_takes_up_what_it_left_open(market: Market, server: Server) -> None:
