@@ -142,26 +142,6 @@ async def test_a_size_below_the_minimum_is_no_signal(world: World, api: Api) -> 
     assert [w["reason"] for w in reply["withheld"] if w["instrument"] == "EURUSD"] == ["size_below_minimum"]
 
 
-@pytest.mark.parametrize(
-    "equity",
-    ["0", "-1", "-500", "nan", "NaN", "inf", "-inf", "1e308", "1e999", "abc", "", "%20", "1,000", "1_000", "0x10",
-     "1000&equity=2", "0.0", "1e-400", "%EF%BC%91", "+1000", "null", "1" * 500],
-)  # fmt: skip
-async def test_an_equity_that_is_none_is_refused(world: World, api: Api, equity: str) -> None:
-    world.alive("EURUSD")
-    world.signal("EURUSD")
-    reply = await api[0].get(f"/api/signals?equity={equity}")
-    assert reply.status_code == 422
-    assert set(reply.json()["error"]) == {"code", "message", "expected", "found"}
-
-
-async def test_a_missing_equity_means_the_default(world: World, api: Api) -> None:
-    world.alive("EURUSD")
-    world.signal("EURUSD")
-    reply = (await api[0].get("/api/signals")).json()
-    assert (reply["equity"], reply["signals"][0]["lots"]) == (1000.0, 0.09)
-
-
 async def test_an_unreadable_signal_of_another_release_is_no_signal(world: World, api: Api) -> None:
     world.alive("EURUSD")
     world.redis.set("{0}:signal:EURUSD", b'{"kind":"signal","id":1}')
