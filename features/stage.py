@@ -56,7 +56,9 @@ class Done:
     entries: int = 0
     """Of the batch, taken in."""
     clocks: int = 0
-    """Of these, clock entries."""
+    """Clock entries among these, the one that is being worked on included."""
+    begun: bool = False
+    """The engine's time has moved."""
 
 
 class FeaturesHandler:
@@ -83,10 +85,12 @@ class FeaturesHandler:
         """Without symbols until it is restored."""
         self._place = NO_PLACE
         """Of the last entry of `raw` whose consequences the engine has taken in."""
+        self._begun = ""
+        """Id of the clock entry whose bars are being closed: it comes again until all of them are. Empty: none."""
 
     def restore(self, link: Link) -> Outcome:
         """Set the engine to what was committed; caches of another class, or of another layout, are dropped."""
-        self.engine = self._new_engine()
+        self.engine, self._begun = self._new_engine(), ""
         state_key = keys.state(self._partition, "features")
         try:
             restored = decode_state(flat_pairs(link.call("HGETALL", state_key)))
@@ -103,15 +107,20 @@ class FeaturesHandler:
         """Return the bars, signals, requests and writes of the batch, or of its first entries if time is short."""
         started_s, before = monotonic_s(), self._place
         done = Done()
-        self._close_due(started_s, done)
+        if self.engine.closing:
+            self._close(started_s, done)
         for entry in batch:
             if self.engine.closing or (done.entries and monotonic_s() - started_s > self._pass_s):
                 break
-            self._take(entry, started_s, done)
+            if not self._take(entry, started_s, done):
+                break
+            self._place = _raw_id(entry.message) or self._place
+            done.entries += 1
         if self._place != before:
             done.writes.append(("HSET", keys.state(self._partition, "features"), PLACE_FIELD, self._place))
         until_s = max(started_s + self._pass_s, monotonic_s() + LEAST_S)
-        drained = drain(self.engine, self._partition, done.clocks > 0, lambda: monotonic_s() < until_s)
+        passed = done.clocks and not self.engine.closing
+        drained = drain(self.engine, self._partition, done.begun, bool(passed), lambda: monotonic_s() < until_s)
         self._count(drained, monotonic_s() - started_s)
         return Outcome(done.published, done.writes + drained.commands, done.entries)
 
@@ -120,7 +129,8 @@ class FeaturesHandler:
         """Whether lanes wait for time, or bars to be closed: an empty batch goes on with them."""
         return self.engine.closing or bool(self.engine.changes.slots)
 
-    def _take(self, entry: Entry, started_s: float, done: Done) -> None:
+    def _take(self, entry: Entry, started_s: float, done: Done) -> bool:
+        """Take an entry in; tell whether it is settled: a clock entry is so with the last bar that it ends."""
         message = entry.message
         if isinstance(message, Quotes):
             self.engine.take_quotes(message.quotes)
@@ -130,15 +140,12 @@ class FeaturesHandler:
             done.writes += self._change_series(message)
         elif isinstance(message, Clock):
             done.clocks += 1
-            self.engine.begin(message)
-            self._close(started_s, done)
-        self._place = _raw_id(message) or self._place
-        done.entries += 1
-
-    def _close_due(self, started_s: float, done: Done) -> None:
-        """Go on with what the last clock entry has ended."""
-        if self.engine.closing:
-            self._close(started_s, done)
+            if entry.id != self._begun:
+                done.begun = True
+                self.engine.begin(message)
+                self._close(started_s, done)
+            self._begun = entry.id if self.engine.closing else ""
+        return not self.engine.closing
 
     def _take_history(self, message: HistoryBars, entry: Entry) -> list[Publication]:
         """Return what a replay must know: the storer's answers stand in no other record, a vendor's history does."""

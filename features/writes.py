@@ -33,10 +33,11 @@ class Drained:
     """Quotes whose values of the open bar were never worked out, since others came before there was time."""
 
 
-def drain(engine: Engine, partition: int, clock_moved: bool, has_time: Callable[[], bool]) -> Drained:
+def drain(engine: Engine, partition: int, clock_moved: bool, passed: bool, has_time: Callable[[], bool]) -> Drained:
     """Return the commands that commit what changed, and forget that.
 
-    has_time: asked before each lane that can wait.
+    clock_moved: the engine has begun a clock entry. passed: all that it ends is closed. has_time: asked before each
+    lane that can wait.
     """
     found = Drained()
     slots = list(engine.changes.slots.values())
@@ -48,7 +49,7 @@ def drain(engine: Engine, partition: int, clock_moved: bool, has_time: Callable[
     fields = list(_state(engine, slots, clock_moved))
     if fields:
         found.commands.append(("HSET", keys.state(partition, "features"), *fields))
-    if clock_moved and engine.clock is not None:
+    if passed and engine.clock is not None:
         now = engine.clock
         key = keys.feature_pass(partition)
         found.commands.append(("HSET", key, "clock_ms", now.now_ms, "wall_ms", now.wall_ms, "cycle", now.cycle))

@@ -81,7 +81,7 @@ class Line:
 
     def _drain(self, loop: PartitionLoop, count: int) -> None:
         """Have a stage handle so many entries. Fatal if it sets one aside: live, that would be a dead letter."""
-        while count > 0:
+        while count > 0 or loop.unfinished:
             count -= loop.step(0)
         if loop.in_hand or self._link.call("EXISTS", keys.dead(PARTITION, loop.spec.name)):
             raise Fatal(f"{loop.spec.name} could not handle an entry of this period: see the log above")

@@ -233,7 +233,7 @@ async def test_a_reply_tells_all_of_an_indicator(world: World, api: Api) -> None
                 "name": "rsi_14_ema_9", "function": "EMA", "call": "talib.EMA(rsi_14, timeperiod=9)",
                 "source": "TA-Lib", "inputs": ["rsi_14"], "params": {"timeperiod": 9}, "memory": "recursive",
                 # TA-Lib's lookbacks: 14 of RSI(14) and 8 of EMA(9); five times that settles it.
-                "lookback": 22, "settle_bars": 110, "ready": None, "not_ready": {},
+                "lookback": 22, "settle_bars": 148, "ready": None, "not_ready": {},
                 "lines": {"rsi_14_ema_9": [{"time": 1_642_377_660}, {"time": 1_642_377_720}]},
             },
             {

@@ -52,7 +52,7 @@ def test_one_function_in_detail(capsys: pytest.CaptureFixture[str]) -> None:
         "  parameters   timeperiod=14\n"
         "  outputs      real\n"
         "  lookback     14 bars before the first value\n"
-        "  ready        after 70 bars, as below\n"
+        "  ready        after 140 bars, as below\n"
         "  rests on     all bars so far, the older ones fading (recursive)\n"
         "  in TA-Lib    talib.RSI(close, timeperiod=14)\n"
         "  in the plan  rsi_14: rsi_14\n"

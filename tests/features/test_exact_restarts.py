@@ -20,7 +20,7 @@ from common.indicators.function import Function
 from common.messages import Bars, HistoryBars, Message, Quotes, Timeframe, encode
 from common.metrics import Metrics
 from common.settings import Settings
-from common.stage import Entry, Outcome
+from common.stage import Batch, Entry, Outcome
 from common.symbols import load_symbols
 from features.stage import FeaturesHandler
 from tests.features.made_lanes import MINUTE, NO_SHRINKING
@@ -205,9 +205,11 @@ def told(*outcomes: Outcome) -> dict[str, list[bytes]]:
 
 def take(stage: FeaturesHandler, store: Store, entry: Entry) -> list[Outcome]:
     """Have a stage take an entry, and close what is due by it, in as many passes as that takes."""
-    outcomes = [store.commit(stage.handle((entry,)))]
-    while stage.engine.closing:
-        outcomes.append(store.commit(stage.handle(())))
+    left: Batch = (entry,)
+    outcomes = []
+    while left:
+        outcomes.append(store.commit(stage.handle(left)))
+        left = left[outcomes[-1].entries :]
     return outcomes
 
 
