@@ -46,7 +46,7 @@ async def prepare_sessions(context: Context) -> None:
     wall_ms = context.wall_ms()
     moments = [wall_ms, wall_ms + DAY_MS]
     try:
-        stream_ms = (await context.state.read()).now(wall_ms).stream_ms
+        stream_ms = (await context.state.now(wall_ms)).stream_ms
     except Retryable:
         stream_ms = None
     if stream_ms is not None:
@@ -155,6 +155,6 @@ class _EquityObserver:
             return
         if self._last is not None and (self._last[1] == equity or wall_ms - self._last[0] < EQUITY_EVERY_MS):
             return
-        pipeline = await self._context.state.read()
-        await self._context.ledger.observe_equity(equity, pipeline.now(wall_ms).stream_ms or wall_ms, wall_ms)
+        now = await self._context.state.now(wall_ms)
+        await self._context.ledger.observe_equity(equity, now.stream_ms or wall_ms, wall_ms)
         self._last = (wall_ms, equity)

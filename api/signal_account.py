@@ -14,14 +14,20 @@ from common.sizing import exact
 
 def account_allows(question: Question, stream_ms: int) -> None:
     """Rejected with the name of the rule that forbids any order now."""
+    if question.account.rules is not None:
+        question.once(("account", stream_ms), lambda: _rules_allow(question, stream_ms))
+
+
+def _rules_allow(question: Question, stream_ms: int) -> bool:
     rules, state = question.account.rules, question.account.state
     if rules is None:
-        return
+        return True
     if state is None:
         raise Rejected("account_unknown", "no equity was observed yet: poll with equity, or send a heartbeat")
     allowed_risk(state, rules, question.account_equity, 0.0)
     allow_time(rules, stream_ms)
     allow_another(rules, max(len(question.positions.opened()), question.told_positions))
+    return True
 
 
 def cooled_down(question: Question, symbol: str, stream_ms: int) -> None:
@@ -36,6 +42,10 @@ def cooled_down(question: Question, symbol: str, stream_ms: int) -> None:
 
 def risk_of(question: Question) -> Decimal:
     """Return what a trade may lose, in account currency: the set share of the equity, or less near a limit."""
+    return question.once(("risk", ""), lambda: _risk(question))
+
+
+def _risk(question: Question) -> Decimal:
     share = exact(question.settings.risk_per_trade) * exact(question.equity)
     rules, state = question.account.rules, question.account.state
     if rules is None or state is None:
@@ -47,7 +57,9 @@ def risk_of(question: Question) -> Decimal:
 
 def rate_of(question: Question, currency: str) -> Decimal:
     """Return what one of a currency is worth in the account's. Rejected("currency") if no fresh rate says."""
-    return rate(currency, question.settings.account_currency, _pairs(question))
+    return question.once(
+        ("rate", currency), lambda: rate(currency, question.settings.account_currency, _pairs(question))
+    )
 
 
 def _pairs(question: Question) -> Iterator[Pair]:

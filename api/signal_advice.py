@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
+
 from api.pipeline_state import SymbolState
 from api.plain_text import plain
 from api.positions import Positions
@@ -39,11 +41,12 @@ class Withheld:
 
 def judge(question: Question, state: SymbolState) -> Advice | Withheld:
     """Return the advice on one symbol, or the first reason why there is none."""
-    now = question.now(state)
+    now = question.ground(state).now
     try:
         age_ms = trusted_age_ms(question, state)
         account_allows(question, now.stream_ms or question.wall_ms)
         signal = _current(state, now)
+        state = _as_traded(question, state)
         _not_taken(question.positions, state.symbol, signal)
         cooled_down(question, state.symbol.name, now.stream_ms or question.wall_ms)
         _sides_are_right(state, signal)
@@ -51,6 +54,11 @@ def judge(question: Question, state: SymbolState) -> Advice | Withheld:
     except Rejected as e:
         return Withheld(state.symbol, e.reason, e.detail)
     return Advice(signal, state.symbol, size.lots, size.es95, signal.expires_ms - (now.stream_ms or 0), age_ms)
+
+
+def _as_traded(question: Question, state: SymbolState) -> SymbolState:
+    """Return a symbol's state with the broker's terms that hold."""
+    return msgspec.structs.replace(state, symbol=question.broker.held(state.symbol))
 
 
 def _current(state: SymbolState, now: Now) -> Signal:

@@ -56,11 +56,14 @@ def _terms(question: Question, symbol: Symbol) -> Terms:
 
 
 def _margin(question: Question, symbol: Symbol, price: Decimal, terms: Terms) -> Margin:
+    allowed = question.once(("margin", ""), lambda: _allowed_margin(question))
+    return Margin(_margin_per_lot(question, symbol, price, terms.rate), allowed)
+
+
+def _allowed_margin(question: Question) -> Decimal:
     bound = sum((_bound_by(question, position) for position in question.positions.opened()), Decimal(0))
     allowed = exact(question.settings.margin_limit) * exact(question.equity) - bound
-    if question.free_margin is not None:
-        allowed = min(allowed, exact(question.free_margin))
-    return Margin(_margin_per_lot(question, symbol, price, terms.rate), allowed)
+    return allowed if question.free_margin is None else min(allowed, exact(question.free_margin))
 
 
 def _margin_per_lot(question: Question, symbol: Symbol, price: Decimal, quote_rate: Decimal) -> Decimal:

@@ -1,15 +1,13 @@
 """GET /api/signals: the advice for one caller's equity, and why there is none where there is none."""
 
-from dataclasses import replace
+from collections import Counter
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.broker_book import BrokerBook
 from api.context import Context, context_of
 from api.errors import ascii_response
 from api.params import equity_of, whole
-from api.pipeline_state import SymbolState
 from api.signal_advice import Advice, Withheld, judge
 from api.signals_text import write_signals
 from api.trust import Question
@@ -30,8 +28,8 @@ async def get_signals(request: Request) -> Response:
     judged = await _judged(context, equity, wall_ms, told="equity" in query)
     advice = sorted((item for item in judged if isinstance(item, Advice)), key=_worth, reverse=True)
     withheld = [item for item in judged if isinstance(item, Withheld)]
-    for refused in withheld:
-        context.metrics.count("md_signal_withheld_total", reason=refused.reason)
+    for reason, count in Counter(refused.reason for refused in withheld).items():
+        context.metrics.count("md_signal_withheld_total", count, reason=reason)
     # Under rules each is sized as if it were the only one: the room to a limit isn't there twice.
     shown = advice[: limit if context.account.rules is None else 1]
     for served in shown:
@@ -64,12 +62,7 @@ async def _judged(context: Context, equity: float, wall_ms: int, told: bool) -> 
         context.sightings.positions_now(wall_ms),
         delivered,
     )
-    return [judge(question, _as_traded(ledger.broker, state)) for state in pipeline.symbols.values()]
-
-
-def _as_traded(broker: BrokerBook, state: SymbolState) -> SymbolState:
-    """Return a symbol's state with the broker's terms that hold."""
-    return replace(state, symbol=broker.held(state.symbol))
+    return [judge(question, state) for state in pipeline.symbols.values()]
 
 
 def _worth(advice: Advice) -> tuple[float, float]:

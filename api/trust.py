@@ -1,7 +1,9 @@
 """Whether one symbol's data may be acted on now: the conditions that signals and exchange rates share."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TypeVar, cast
 
 from api.account import AccountBook
 from api.broker_book import BrokerBook
@@ -14,6 +16,8 @@ from common.sessions import is_open
 from common.settings import Settings
 from common.sizing import exact
 from common.symbols import Symbol, SymbolTable
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -37,19 +41,60 @@ class Question:
     """How many positions a client told of lately; 0 also where nobody did."""
     journal_delivered: bool
     """Whether what was accepted by POST has been sent on since Redis was last away."""
+    answers: dict[tuple[str, str | int], object] = field(default_factory=dict)
+    """What was found out once for all symbols."""
+    grounds: dict[int, "Ground"] = field(default_factory=dict)
+    """By partition."""
 
-    def now(self, state: SymbolState) -> Now:
-        """Return the time of a symbol's partition."""
-        return self.pipeline.now(self.wall_ms, state.partition)
+    def ground(self, state: SymbolState) -> "Ground":
+        """Return what the symbols of a partition have in common."""
+        found = self.grounds.get(state.partition)
+        if found is None:
+            now = self.pipeline.now(self.wall_ms, state.partition)
+            found = self.grounds[state.partition] = Ground(now, _why_not_working(self, state.partition, now))
+        return found
+
+    def once(self, about: tuple[str, str | int], find: Callable[[], Answer]) -> Answer:
+        """Return what `find` returns, or raise its Rejected; it is asked once for each `about`, not by each symbol."""
+        answer = self.answers.get(about)
+        if answer is None:
+            try:
+                answer = find()
+            except Rejected as e:
+                answer = e
+            self.answers[about] = answer
+        if isinstance(answer, Rejected):
+            raise Rejected(answer.reason, answer.detail)
+        return cast(Answer, answer)
+
+
+@dataclass
+class Ground:
+    """What the symbols of one partition have in common at one moment."""
+
+    now: Now
+    refusal: Rejected | None
+    """Why none of them can be acted on; None if nothing is wrong with all."""
+    open: dict[str, bool] = field(default_factory=dict)
+    """By session."""
+
+    def is_open(self, session: str) -> bool:
+        """Tell whether a session trades now."""
+        found = self.open.get(session)
+        if found is None:
+            stream_ms = self.now.stream_ms
+            found = self.open[session] = stream_ms is not None and is_open(session, stream_ms)
+        return found
 
 
 def trusted_age_ms(question: Question, state: SymbolState) -> int:
     """Return how old the symbol's data is. Rejected with the first reason why it can't be acted on now."""
-    now = question.now(state)
-    _pipeline_works(question, state, now)
+    ground = question.ground(state)
+    if ground.refusal is not None:
+        raise Rejected(ground.refusal.reason, ground.refusal.detail)
     _one_class(state)
     _on_time(question, state)
-    return _data_is_fresh(question, state, now)
+    return _data_is_fresh(question, state, ground)
 
 
 def market_price(question: Question, state: SymbolState) -> Decimal:
@@ -73,26 +118,27 @@ def delay_ms(symbol: Symbol, source: str, source_class: str, limits: str) -> int
     return max((listing.delay_s * 1000 for listing in own or of_class), default=0)
 
 
-def _pipeline_works(question: Question, state: SymbolState, now: Now) -> None:
+def _why_not_working(question: Question, partition: int, now: Now) -> Rejected | None:
     if not now.alive:
         age = "there is none" if now.clock_age_ms is None else f"it is {now.clock_age_ms} ms old"
-        raise Rejected("collector_silent", f"expected a clock entry of at most {now.limit_ms} ms, {age}")
+        return Rejected("collector_silent", f"expected a clock entry of at most {now.limit_ms} ms, {age}")
     if not question.journal_delivered:
-        raise Rejected("journal_not_delivered", "reports accepted earlier are being sent on; try again")
-    engine = question.pipeline.partitions[state.partition].engine
-    if not engine_current(engine, now, question.settings.feature_cache_ttl):
-        lag_ms = engine_lag_ms(engine, now)
-        found = "it never passed" if lag_ms is None else f"its last pass is {lag_ms} ms old"
-        raise Rejected("engine_not_current", f"expected a pass within {question.settings.feature_cache_ttl} s, {found}")
+        return Rejected("journal_not_delivered", "reports accepted earlier are being sent on; try again")
+    engine, ttl_s = question.pipeline.partitions[partition].engine, question.settings.feature_cache_ttl
+    if engine_current(engine, now, ttl_s):
+        return None
+    lag_ms = engine_lag_ms(engine, now)
+    found = "it never passed" if lag_ms is None else f"its last pass is {lag_ms} ms old"
+    return Rejected("engine_not_current", f"expected a pass within {ttl_s} s, {found}")
 
 
-def _data_is_fresh(question: Question, state: SymbolState, now: Now) -> int:
+def _data_is_fresh(question: Question, state: SymbolState, ground: Ground) -> int:
     session = question.table.session_of(state.symbol.name, state.source_class)
-    if now.stream_ms is None or not is_open(session, now.stream_ms):
+    if not ground.is_open(session):
         raise Rejected("session_closed", f"session {session} is closed")
     if state.status is not None and state.status.status == "withheld":
         raise Rejected("no_source", state.status.detail)
-    age_ms = data_age_ms(state, now)
+    age_ms = data_age_ms(state, ground.now)
     if age_ms is None:
         raise Rejected("no_data", "never collected")
     if age_ms > SILENT_AFTER_MS:

@@ -108,8 +108,13 @@ def feature_values(partition: int, symbol: str, timeframe: str) -> str:
     return f"{{{partition}}}:features:{symbol}:{timeframe}"
 
 
+def lane_heads(partition: int) -> str:
+    """Hash: symbol -> how fresh its series is, and its newest price, as JSON: all that is read at every request."""
+    return f"{{{partition}}}:heads"
+
+
 def signal(partition: int, symbol: str) -> str:
-    """The newest Signal of one symbol, as JSON."""
+    """The newest Signal of one symbol, as JSON; gone a minute after it has expired."""
     return f"{{{partition}}}:signal:{symbol}"
 
 

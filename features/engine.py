@@ -20,7 +20,6 @@ from features.signals import Closed, Proposal, has_needs, propose, publish, with
 from features.state import Live
 from features.track import Changes, Feed, FeedOf, Slot, Track, began_anew, warming
 
-
 @dataclass(frozen=True)
 class Tick:
     """What one clock entry led to."""
@@ -34,6 +33,8 @@ class Tick:
     """Why candidates were not published, for each one and for each conflict."""
     withdrawn: tuple[str, ...] = ()
     """Symbols whose last signal is to be served no longer."""
+    lapsed: tuple[str, ...] = ()
+    """Symbols whose last signal expired long ago: nobody needs to be told of it any more."""
 
 
 class Engine:
@@ -158,6 +159,7 @@ class Engine:
         self.resume(clock)
         for track in self.tracks.values():
             self._refresh(track, last_ms, clock.now_ms)
+        lapsed = tuple(n for n, t in self.tracks.items() if t.live is not None and t.live.lapses(last_ms, clock.now_ms))
         bars: list[Bar] = []
         proposals: dict[str, list[Proposal]] = {}
         refused: list[str] = []
@@ -165,7 +167,7 @@ class Engine:
         for track, slot, forming in self._due():
             bar = self._close(track, slot, forming)
             bars.append(bar)
-            if self._asks(bar.timeframe):
+            if self.asks(bar.timeframe):
                 found = self._ask(track, slot, forming, bar)
                 if isinstance(found, str):
                     refused.append(found)
@@ -175,9 +177,8 @@ class Engine:
                         proposals.setdefault(bar.symbol, []).extend(sound)
         self._follow_pairs()
         signals, withdrawn = self._scan(proposals, lost)
-        return Tick(
-            tuple(bars), signals, tuple(self._requests(clock.now_ms)), tuple(refused), tuple(lost), withdrawn
-        )  # fmt: skip
+        requests = tuple(self._requests(clock.now_ms))
+        return Tick(tuple(bars), signals, requests, tuple(refused), tuple(lost), withdrawn, lapsed)
 
     def _refresh(self, track: Track, last_ms: int | None, now_ms: int) -> None:
         coverage = observe(track.coverage, last_ms, now_ms, self.rules.break_ms)
@@ -228,7 +229,7 @@ class Engine:
             values=lane.ready_values(),
             previous=lane.previous_values(),
             spread=forming.spread,
-            changed=bool(warming(track, self._asks)),
+            changed=bool(warming(track, self.asks)),
         )
         why = withheld(closed)
         if why is not None:
@@ -242,7 +243,7 @@ class Engine:
         ]
         return [proposal for proposal in found if proposal is not None]
 
-    def _asks(self, timeframe: str) -> bool:
+    def asks(self, timeframe: str) -> bool:
         """Tell whether strategies look at bars of a timeframe."""
         return any(timeframe in strategy.timeframes for strategy in self.rules.strategies)
 

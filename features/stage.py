@@ -138,6 +138,8 @@ class FeaturesHandler:
     def _tell(self, tick: Tick, published: list[Publication], writes: list[Command]) -> None:
         if tick.bars:
             published.append(Publication(keys.BARS, Bars(tick.bars)))
+        # Before those of this tick: a new signal takes the place of one that lapses.
+        writes.extend(("DEL", keys.signal(self._partition, symbol)) for symbol in tick.lapsed)
         for signal in tick.signals:
             published.append(Publication(keys.SIGNALS, signal))
             writes.append(("SET", keys.signal(self._partition, signal.symbol), encode(signal)))

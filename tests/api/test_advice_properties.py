@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from api.account import AccountBook
 from api.broker_book import BrokerBook
 from api.journal import Journal
-from api.pipeline_state import EnginePass, FormingHead, LaneHead, PartitionState, Pipeline, SymbolState
+from api.pipeline_state import EnginePass, PartitionState, Pipeline, SymbolState
 from api.positions import Closing, Position, Positions
 from api.signal_advice import Advice, judge
 from api.signals_text import write_signals
 from api.trust import Question
+from common.features import FormingHead, LaneHead
 from common.messages import Clock, Signal
 from common.settings import Settings
 from common.sources import SymbolStatus
