@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeVar, cast
 
 import msgspec
@@ -100,15 +99,10 @@ class Decoder:
 
 def _decoded(kind: type[Decoded], key: str, body: bytes) -> Decoded | None:
     try:
-        return _json_decoder(kind).decode(body)
+        return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as e:
         log.warning("state.unreadable", key=key, error=str(e))
         return None
-
-
-@cache
-def _json_decoder(kind: type[Decoded]) -> "msgspec.json.Decoder[Decoded]":
-    return msgspec.json.Decoder(kind)
 
 
 class StateReader:

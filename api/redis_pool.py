@@ -115,8 +115,10 @@ class RedisPool:
 
     async def _on(self, connection: Connection, commands: Sequence[Command] | Packed) -> list[Reply]:
         try:
-            is_packed = isinstance(commands, Packed)
-            sent = commands.bytes_for(connection) if is_packed else connection.pack_commands(commands)
+            if isinstance(commands, Packed):
+                sent = commands.bytes_for(connection)
+            else:
+                sent = connection.pack_commands(commands)
             await connection.send_packed_command(sent, check_health=False)
             replies = [await _read(connection) for _ in range(len(commands))]
         except BaseException:

@@ -12,10 +12,15 @@ from common.errors import Rejected
 from common.sizing import exact
 
 
-def account_allows(question: Question, stream_ms: int) -> None:
-    """Rejected with the name of the rule that forbids any order now."""
-    if question.account.rules is not None:
+def account_refusal(question: Question, stream_ms: int) -> Rejected | None:
+    """Return the rule that forbids any order now; None if none does."""
+    if question.account.rules is None:
+        return None
+    try:
         question.once(("account", stream_ms), lambda: _rules_allow(question, stream_ms))
+    except Rejected as e:
+        return e
+    return None
 
 
 def _rules_allow(question: Question, stream_ms: int) -> bool:

@@ -1,24 +1,22 @@
 """Whether a signal may be shown now: pure decisions over the state, the time and what was reported as executed."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 import msgspec
+from msgspec import Struct
 
 from api.pipeline_state import SymbolState
 from api.plain_text import plain
 from api.positions import Positions
-from api.signal_account import account_allows, cooled_down
+from api.signal_account import account_refusal, cooled_down
 from api.signal_size import sized
-from api.times import Now
-from api.trust import Question, trusted_age_ms
+from api.trust import Question, age_or_refusal
 from common.errors import Rejected
 from common.messages import Signal
 from common.symbols import Symbol
 
 
-@dataclass(frozen=True)
-class Advice:
+class Advice(Struct, frozen=True):
     """A signal that may be acted on now, sized for one equity."""
 
     signal: Signal
@@ -30,8 +28,7 @@ class Advice:
     data_age_ms: int
 
 
-@dataclass(frozen=True)
-class Withheld:
+class Withheld(Struct, frozen=True, gc=False):
     """No advice on a symbol, and why. `reason` is a slug."""
 
     symbol: Symbol
@@ -41,19 +38,29 @@ class Withheld:
 
 def judge(question: Question, state: SymbolState) -> Advice | Withheld:
     """Return the advice on one symbol, or the first reason why there is none."""
-    now = question.ground(state).now
+    symbol, now = state.symbol, question.ground(state).now
+    age_ms = age_or_refusal(question, state)
+    if isinstance(age_ms, Rejected):
+        return Withheld(symbol, age_ms.reason, age_ms.detail)
+    forbidden = account_refusal(question, now.stream_ms or question.wall_ms)
+    if forbidden is not None:
+        return Withheld(symbol, forbidden.reason, forbidden.detail)
+    if state.signal is None or now.stream_ms is None:
+        return Withheld(symbol, "no_signal", "no setup on a closed bar")
     try:
-        age_ms = trusted_age_ms(question, state)
-        account_allows(question, now.stream_ms or question.wall_ms)
-        signal = _current(state, now)
-        state = _as_traded(question, state)
-        _not_taken(question.positions, state.symbol, signal)
-        cooled_down(question, state.symbol.name, now.stream_ms or question.wall_ms)
-        _sides_are_right(state, signal)
-        size = sized(question, state, signal)
+        return _advice(question, state, state.signal, now.stream_ms, age_ms)
     except Rejected as e:
-        return Withheld(state.symbol, e.reason, e.detail)
-    return Advice(signal, state.symbol, size.lots, size.es95, signal.expires_ms - (now.stream_ms or 0), age_ms)
+        return Withheld(symbol, e.reason, e.detail)
+
+
+def _advice(question: Question, state: SymbolState, signal: Signal, stream_ms: int, age_ms: int) -> Advice:
+    _is_current(state, signal, stream_ms)
+    state = _as_traded(question, state)
+    _not_taken(question.positions, state.symbol, signal)
+    cooled_down(question, state.symbol.name, stream_ms)
+    _sides_are_right(state, signal)
+    size = sized(question, state, signal)
+    return Advice(signal, state.symbol, size.lots, size.es95, signal.expires_ms - stream_ms, age_ms)
 
 
 def _as_traded(question: Question, state: SymbolState) -> SymbolState:
@@ -61,15 +68,11 @@ def _as_traded(question: Question, state: SymbolState) -> SymbolState:
     return msgspec.structs.replace(state, symbol=question.broker.held(state.symbol))
 
 
-def _current(state: SymbolState, now: Now) -> Signal:
-    signal, stream_ms = state.signal, now.stream_ms
-    if signal is None or stream_ms is None:
-        raise Rejected("no_signal", "no setup on a closed bar")
+def _is_current(state: SymbolState, signal: Signal, stream_ms: int) -> None:
     if stream_ms >= signal.expires_ms:
         raise Rejected("expired", f"the last one, {signal.id}, expired {stream_ms - signal.expires_ms} ms ago")
     if signal.source_class != state.source_class:
         raise Rejected("wrong_class", f"it rests on {signal.source_class}, the series is {state.source_class}")
-    return signal
 
 
 def _not_taken(positions: Positions, symbol: Symbol, signal: Signal) -> None:

@@ -12,6 +12,7 @@ from api.pipeline_state import Pipeline, SymbolState
 from api.positions import Positions
 from api.times import Now
 from common.errors import Rejected
+from common.features import LaneHead
 from common.sessions import is_open
 from common.settings import Settings
 from common.sizing import exact
@@ -89,12 +90,23 @@ class Ground:
 
 def trusted_age_ms(question: Question, state: SymbolState) -> int:
     """Return how old the symbol's data is. Rejected with the first reason why it can't be acted on now."""
+    found = age_or_refusal(question, state)
+    if isinstance(found, Rejected):
+        raise Rejected(found.reason, found.detail)
+    return found
+
+
+def age_or_refusal(question: Question, state: SymbolState) -> int | Rejected:
+    """Return how old the symbol's data is, or the first reason why it can't be acted on now: asked of every symbol."""
     ground = question.ground(state)
     if ground.refusal is not None:
-        raise Rejected(ground.refusal.reason, ground.refusal.detail)
-    _one_class(state)
-    _on_time(question, state)
-    return _data_is_fresh(question, state, ground)
+        return ground.refusal
+    source_class = state.source_class
+    return (
+        _another_class(state.lane, source_class)
+        or _late(question, state, source_class)
+        or _fresh_age(question, state, source_class, ground)
+    )
 
 
 def market_price(question: Question, state: SymbolState) -> Decimal:
@@ -132,32 +144,35 @@ def _why_not_working(question: Question, partition: int, now: Now) -> Rejected |
     return Rejected("engine_not_current", f"expected a pass within {ttl_s} s, {found}")
 
 
-def _data_is_fresh(question: Question, state: SymbolState, ground: Ground) -> int:
-    session = question.table.session_of(state.symbol.name, state.source_class)
+def _another_class(lane: LaneHead | None, source_class: str) -> Rejected | None:
+    """The collector is ahead of the engine for a moment; then the new class's values warm up."""
+    if lane is None:
+        return None
+    if lane.source_class != source_class:
+        return Rejected("series_changed", f"series changed to {source_class}; warming")
+    return Rejected("series_changed", lane.warming) if lane.warming else None
+
+
+def _late(question: Question, state: SymbolState, fed_by: str) -> Rejected | None:
+    signal, lane = state.signal, state.lane
+    source, source_class = (signal.source, signal.source_class) if signal else ("", fed_by)
+    late_ms = delay_ms(state.symbol, source, source_class, question.settings.limits)
+    if lane is not None and lane.delay_ms > late_ms:
+        late_ms = lane.delay_ms
+    if not late_ms:
+        return None
+    return Rejected("delayed_class", f"{source_class} is {late_ms // 1000} s late by contract: it feeds no signal")
+
+
+def _fresh_age(question: Question, state: SymbolState, source_class: str, ground: Ground) -> int | Rejected:
+    session = question.table.session_of(state.symbol.name, source_class)
     if not ground.is_open(session):
-        raise Rejected("session_closed", f"session {session} is closed")
+        return Rejected("session_closed", f"session {session} is closed")
     if state.status is not None and state.status.status == "withheld":
-        raise Rejected("no_source", state.status.detail)
+        return Rejected("no_source", state.status.detail)
     age_ms = data_age_ms(state, ground.now)
     if age_ms is None:
-        raise Rejected("no_data", "never collected")
+        return Rejected("no_data", "never collected")
     if age_ms > SILENT_AFTER_MS:
-        raise Rejected("data_stale", f"session open, but nothing for {age_ms} ms; limit {SILENT_AFTER_MS} ms")
+        return Rejected("data_stale", f"session open, but nothing for {age_ms} ms; limit {SILENT_AFTER_MS} ms")
     return age_ms
-
-
-def _one_class(state: SymbolState) -> None:
-    """The collector is ahead of the engine for a moment; then the new class's values warm up."""
-    lane = state.lane
-    if lane is not None and lane.source_class != state.source_class:
-        raise Rejected("series_changed", f"series changed to {state.source_class}; warming")
-    if lane is not None and lane.warming:
-        raise Rejected("series_changed", lane.warming)
-
-
-def _on_time(question: Question, state: SymbolState) -> None:
-    signal, lane = state.signal, state.lane
-    source, source_class = (signal.source, signal.source_class) if signal else ("", state.source_class)
-    late_ms = max(lane.delay_ms if lane else 0, delay_ms(state.symbol, source, source_class, question.settings.limits))
-    if late_ms:
-        raise Rejected("delayed_class", f"{source_class} is {late_ms // 1000} s late by contract: it feeds no signal")

@@ -45,8 +45,10 @@ def make_table(folder: Path, count: int) -> SymbolTable:
 
 
 class Stages:
-    """Writes as collector and engine do. Every `one_in`th symbol has a signal that has not expired, the next one a signal
-    that has, a while ago; older ones are gone."""
+    """Writes as collector and engine do.
+
+    Every `one_in`th symbol has a signal that has not expired, the next one a signal that has; older ones are gone.
+    """
 
     def __init__(self, link: Link, table: SymbolTable, one_in: int) -> None:
         self._link, self._symbols, self._cycle = link, tuple(table.symbols.values()), 0
@@ -146,4 +148,3 @@ def state_keys(table: SymbolTable) -> list[str]:
     for name in table.symbols:
         found += [keys.signal(0, name), keys.feature_values(0, name, "1s")]
     return found
-

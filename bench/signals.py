@@ -48,7 +48,9 @@ def _rows(count: int, one_in: int, aim_ms: float) -> list[Row]:
     return [
         Row(f"{count:,} symbols, p50", "ms", [_share(found.ours, 50)], naive, [_share(found.naive, 50)], note=note),
         Row(f"{count:,} symbols, p50", "ms", [_share(found.ours, 50)], constant, [_share(found.constant, 50)]),
-        Row(f"{count:,} symbols, p99", "ms", [_share(found.ours, 99)], constant, [_share(found.constant, 99)], note=aim),
+        Row(
+            f"{count:,} symbols, p99", "ms", [_share(found.ours, 99)], constant, [_share(found.constant, 99)], note=aim
+        ),
         Row(f"{count:,} symbols, first call", "ms", found.first, constant, found.constant[:1]),
     ]  # fmt: skip
 

@@ -20,6 +20,7 @@ from features.signals import Closed, Proposal, has_needs, propose, publish, with
 from features.state import Live
 from features.track import Changes, Feed, FeedOf, Slot, Track, began_anew, warming
 
+
 @dataclass(frozen=True)
 class Tick:
     """What one clock entry led to."""
