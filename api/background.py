@@ -9,6 +9,7 @@ import structlog
 from api.context import STAGE, Context
 from api.errors import ApiError
 from api.operator_metrics import DATA_POINTS, counted
+from api.past import take_up_past
 from api.position_watch import Watch
 from api.publisher import STREAMS, Publisher
 from common import keys
@@ -36,6 +37,7 @@ async def run(context: Context) -> None:
         group.create_task(_every(0.0, "ticks", partial(_send, context.ticks.arrived, context.tick_publisher)))
         group.create_task(_every(TICK_S, "positions", partial(Watch().look, context)))
         group.create_task(_every(TICK_S, "equity", _EquityObserver(context).observe))
+        group.create_task(_every(TICK_S, "past", partial(take_up_past, context)))
         group.create_task(_every(TICK_S, "account", partial(_save_account, context)))
         group.create_task(_every(TICK_S, "sessions", partial(prepare_sessions, context)))
         group.create_task(_every(TRIM_EVERY_S, "housekeeping", partial(keep_house, context)))
@@ -85,7 +87,8 @@ class _Beat:
 
 async def _save_account(context: Context) -> None:
     """Keep the account's state, and tell the history of limits that were reached since the last look."""
-    await asyncio.to_thread(context.account.save)
+    await context.memory.recall()
+    await context.memory.keep(context.wall_ms())
     state = context.account.state
     while state is not None and context.account.reached:
         reason = context.account.reached[0]

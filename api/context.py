@@ -9,6 +9,7 @@ from typing import cast
 from starlette.requests import Request
 
 from api.account import AccountBook
+from api.account_memory import AccountMemory
 from api.journal import Journal
 from api.ledger import Ledger
 from api.operator_metrics import Rate
@@ -73,6 +74,7 @@ class Context:
     journal: Journal
     ledger: Ledger
     account: AccountBook
+    memory: AccountMemory
     publisher: Publisher
     ticks: TickDesk
     tick_publisher: Publisher
@@ -91,6 +93,11 @@ class Context:
     def instance(self) -> str:
         """This process's stable name."""
         return self.settings.instance or STAGE
+
+    @property
+    def past_known(self) -> bool:
+        """Whether the positions of before are known: the journal has seen everything, or there was nothing before."""
+        return not (self.journal.begins and self.history.path.exists())
 
     @property
     def trouble(self) -> str:
@@ -117,6 +124,7 @@ def make_context(
     metrics = Metrics(STAGE)
     ledger = Ledger(journal, table, settings.stream_partitions)
     ticks = TickDesk(settings.state_dir, table, settings.stream_partitions)
+    account, history = AccountBook(settings), History(settings.database_path)
     sightings = Sightings(report_wall_ms=ledger.restore())
     return Context(
         settings=settings,
@@ -125,10 +133,11 @@ def make_context(
         state=StateReader(pool, settings, table),
         decoder=Decoder(),
         self_reports=SelfReports(pool, table, look_around_s),
-        history=History(settings.database_path),
+        history=history,
         journal=journal,
         ledger=ledger,
-        account=AccountBook(settings, journal),
+        account=account,
+        memory=AccountMemory(account, journal, pool, history, ledger),
         publisher=Publisher(pool, ledger, settings.stream_partitions, settings.stream_budget, metrics),
         ticks=ticks,
         tick_publisher=Publisher(

@@ -36,7 +36,9 @@ async def post_heartbeat(request: Request) -> Response:
     seen.report_wall_ms = seen.heartbeat_wall_ms = wall_ms
     seen.equity, seen.free_margin, seen.positions = told.equity, told.free_margin, told.positions
     if pipeline is not None:  # without Redis the stream's time isn't known, and a day might begin too early
-        context.account.observe(told.equity, stream_ms, told.balance, flat=not opened)
+        flat = not opened and not told.positions
+        if context.account.observe(told.equity, stream_ms, told.balance, flat=flat):
+            await context.memory.keep_at_once(wall_ms)
     receipt = await context.ledger.tell(f"heartbeat:{wall_ms // MINUTE_MS}", EVENT, body, stream_ms, wall_ms)
     return json_response(
         {"status": "ok", "id": receipt.id, "duplicate": receipt.duplicate, "open_positions": len(opened)}

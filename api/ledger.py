@@ -1,7 +1,7 @@
 """Accept reports: to the journal first, then into memory; from the journal they come back after a restart."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -26,7 +26,8 @@ log = structlog.get_logger()
 PRESUMED = "position_presumed_closed"
 EQUITY = "equity_observed"
 LIMIT_REACHED = "account_limit_reached"
-OWN_REPORTS = ("presumed:", "equity:", "limit:")  # ids of what the api itself reports
+ACCOUNT_STATE = "account_state"
+OWN_REPORTS = ("presumed:", "equity:", "limit:", "account:")  # ids of what the api itself reports
 BROKER = "broker:"  # ids of a terminal's reports of its broker's terms
 SAME_EVENT_MS = 60_000  # an equal event within this is the same one, sent again; its client tries three times in 15 s
 
@@ -164,6 +165,11 @@ class Ledger:
         message = ClientEvent(f"limit:{reason}:{until_ms}:{stream_ms}", LIMIT_REACHED, stream_ms, body)
         await self._accept(message, wall_ms, 0)
 
+    async def account_is(self, account: str, state: reports.Body, stream_ms: int, wall_ms: int) -> None:
+        """Record what the account has done so far, for the day on which nothing but the history is left."""
+        message = ClientEvent(f"account:{account}:{stream_ms}:{wall_ms}", ACCOUNT_STATE, stream_ms, state)
+        await self._accept(message, wall_ms, 0)
+
     async def observe_equity(self, equity: float, stream_ms: int, wall_ms: int) -> None:
         """Record the equity that a client's poll carried: it arrives nowhere else."""
         message = ClientEvent(f"equity:{wall_ms}", EQUITY, stream_ms, {"equity": equity})
@@ -260,15 +266,20 @@ class Ledger:
                     context.source_class,
                 )
             )
-        elif isinstance(message, Execution):
-            closing = reports.close_of(message.body).closing(message.received_ms)
-            self.positions.close(message.trade_id, closing, report.wall_ms)
-        elif isinstance(message, ClientEvent) and message.event == PRESUMED and message.id.startswith("presumed:"):
-            end = msgspec.convert(message.body, PresumedEnd)
-            closing = Closing(message.received_ms, end.outcome, end.price)
-            self.positions.close(end.trade_id, closing, report.wall_ms)
         elif isinstance(message, ClientEvent) and message.id.startswith(BROKER):
             self.broker.apply(message.body, report.wall_ms)
+        elif isinstance(message, Execution | ClientEvent):
+            self.end_from([message], report.wall_ms)
+
+    def end_from(self, messages: Iterable[Execution | ClientEvent], wall_ms: int) -> None:
+        """End the positions that reports tell the end of: closes, and what was presumed."""
+        for message in messages:
+            if isinstance(message, Execution) and message.id.startswith("close:"):
+                closing = reports.close_of(message.body).closing(message.received_ms)
+                self.positions.close(message.trade_id, closing, wall_ms)
+            elif isinstance(message, ClientEvent) and message.id.startswith("presumed:"):
+                end = msgspec.convert(message.body, PresumedEnd)
+                self.positions.close(end.trade_id, Closing(message.received_ms, end.outcome, end.price), wall_ms)
 
     def _partition(self, name: str) -> int:
         symbol = self._table.symbols.get(name)

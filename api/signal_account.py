@@ -27,6 +27,11 @@ def _rules_allow(question: Question, stream_ms: int) -> bool:
     rules, state = question.account.rules, question.account.state
     if rules is None:
         return True
+    if question.account.unknown:
+        raise Rejected("account_unknown", f"what the account did before is not known yet: {question.account.unknown}")
+    if state is not None and stream_ms >= state.reset_ms:
+        # What the new day's limits are counted from has not been seen; the old ones may be looser.
+        raise Rejected("account_unknown", "no equity was observed since the account's day began")
     if state is None:
         raise Rejected("account_unknown", "no equity was observed yet: poll with equity, or send a heartbeat")
     allowed_risk(state, rules, question.account_equity, 0.0)

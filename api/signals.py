@@ -44,7 +44,9 @@ async def _judged(context: Context, equity: float, wall_ms: int, told: bool) -> 
     ledger, account = context.ledger, context.account
     stream_ms = pipeline.now(wall_ms).stream_ms
     if told and stream_ms is not None:
-        account.observe(equity, stream_ms, None, flat=not ledger.positions.opened())
+        flat = not ledger.positions.opened() and not context.sightings.positions_now(wall_ms)
+        if account.observe(equity, stream_ms, None, flat=flat):
+            await context.memory.keep_at_once(wall_ms)
     account_equity = equity if told or account.state is None else account.state.equity
     # Asked after the read: a connection that the read found broken counts.
     delivered = context.publisher.delivered
@@ -61,6 +63,7 @@ async def _judged(context: Context, equity: float, wall_ms: int, told: bool) -> 
         context.sightings.free_margin_now(wall_ms),
         context.sightings.positions_now(wall_ms),
         delivered,
+        past_known=context.past_known,
     )
     return [judge(question, state) for state in pipeline.symbols.values()]
 

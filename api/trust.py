@@ -42,6 +42,8 @@ class Question:
     """How many positions a client told of lately; 0 also where nobody did."""
     journal_delivered: bool
     """Whether what was accepted by POST has been sent on since Redis was last away."""
+    past_known: bool = True
+    """Whether positions that were reported to a lost journal are known."""
     answers: dict[tuple[str, str | int], object] = field(default_factory=dict)
     """What was found out once for all symbols."""
     grounds: dict[int, "Ground"] = field(default_factory=dict)
@@ -134,6 +136,8 @@ def _why_not_working(question: Question, partition: int, now: Now) -> Rejected |
     if not now.alive:
         age = "there is none" if now.clock_age_ms is None else f"it is {now.clock_age_ms} ms old"
         return Rejected("collector_silent", f"expected a clock entry of at most {now.limit_ms} ms, {age}")
+    if not question.past_known:
+        return Rejected("positions_unknown", "the journal is new, and the history of positions can't be read yet")
     if not question.journal_delivered:
         return Rejected("journal_not_delivered", "reports accepted earlier are being sent on; try again")
     engine, ttl_s = question.pipeline.partitions[partition].engine, question.settings.feature_cache_ttl

@@ -150,6 +150,9 @@ def heartbeat(stage: str, instance: str) -> str:
 
 HEARTBEATS = "md:heartbeat:*"
 
+ACCOUNT = "md:account"
+"""What the account has done so far, as JSON, written by the api: its limits outlive its files."""
+
 KIND_OF_RUN = "md:kind_of_run"
 """Whose data this database holds: "live" or "simulated", set by the collector's first start."""
 

@@ -1,5 +1,6 @@
 """What an account has done so far, as its rules see it: pure, from one observation of its equity to the next."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -82,6 +83,28 @@ def observe(
     }
     return msgspec.structs.replace(
         moved, equity=equity, balance=known, seen_ms=at_ms, blocked={**reached, **moved.blocked}
+    )
+
+
+def joined(states: Sequence[AccountState]) -> AccountState:
+    """Return the state that several copies of one account's, older and newer ones, speak of.
+
+    The newest holds. What never falls (a peak, a limit that was reached for good or until a reset to come) is taken
+    from whichever knows it: a copy that is behind loosens no limit.
+    """
+    newest = max(states, key=lambda state: state.seen_ms)
+    blocked = {
+        reason: until_ms
+        for state in sorted(states, key=lambda state: state.seen_ms)
+        for reason, until_ms in state.blocked.items()
+        if until_ms == FOR_EVER or until_ms == newest.reset_ms
+    }
+    return msgspec.structs.replace(
+        newest,
+        peak_equity=max(state.peak_equity for state in states),
+        peak_balance=max(state.peak_balance for state in states),
+        peak_day_end=max(state.peak_day_end for state in states),
+        blocked={**blocked, **newest.blocked},
     )
 
 

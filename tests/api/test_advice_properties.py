@@ -45,7 +45,7 @@ def bench() -> Iterator[Bench]:
     with TemporaryDirectory() as folder:
         values = settings_for(1, Path(folder))
         journal = Journal(Path(folder))
-        yield Bench(values, AccountBook(values, journal))
+        yield Bench(values, AccountBook(values))
         journal.close()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from common.account.gate import allow_another, allow_time, allowed_risk
 from common.account.rules import AccountRules, load_rules
-from common.account.state import AccountState, begin, limits, observe
+from common.account.state import AccountState, begin, joined, limits, observe
 from common.errors import Fatal, Rejected
 
 
@@ -140,6 +140,15 @@ def test_caps_stop_advice_at_the_profit() -> None:
     assert allowed_risk(state, rules, 101_999, 0.0) == float("inf")
     assert reason_of(state, rules, 102_000) == "daily_profit_cap"
     assert reason_of(state, rules, 110_000) == "profit_cap"
+
+
+def test_of_several_copies_the_newest_holds_and_none_loosens_a_limit() -> None:
+    older = followed(FTMO, 100_000, ("2026-06-15T10:00", 104_000, 104_000), ("2026-06-15T10:01", 95_000, 95_000))
+    newer = followed(FTMO, 100_000, ("2026-06-15T10:02", 100_000, 100_000))
+    found = joined([newer, older])
+    assert (found.equity, found.peak_equity, found.blocked) == (100_000, 104_000, older.blocked)
+    tomorrow = followed(FTMO, 100_000, ("2026-06-16T10:00", 100_000, 100_000))
+    assert joined([older, tomorrow]).blocked == {}
 
 
 @pytest.mark.parametrize(
