@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import msgspec
@@ -125,15 +125,19 @@ class Ledger:
             name, signal.take_profit_2 if signal and matched else fill.target, signal.id if signal and matched else "",
             signal.source_class if signal and matched else feeding.get(name, ""),
         )  # fmt: skip
-        message = Execution(f"open:{fill.trade_id}", fill.trade_id, name, stream_ms, body)
+        trade_id = self.positions.told_again(_position(fill, context, stream_ms, wall_ms))
+        if trade_id != fill.trade_id:
+            log.warning("fill.trade_id_taken", trade_id=fill.trade_id, symbol=name, kept_as=trade_id)
+        message = Execution(f"open:{trade_id}", trade_id, name, stream_ms, body)
         return await self._accept_new(message, wall_ms, self._partition(name), msgspec.json.encode(context))
 
     async def close(self, body: reports.Body, stream_ms: int, wall_ms: int) -> Receipt:
         """Accept a close. ApiError 422 or 503."""
         close = reports.close_of(body)
-        position = self.positions.get(close.trade_id)
+        trade_id = self.positions.ended_by(close.trade_id, close.closing(stream_ms))
+        position = self.positions.get(trade_id)
         name = position.symbol if position else ""
-        message = Execution(f"close:{close.trade_id}", close.trade_id, name, stream_ms, body)
+        message = Execution(f"close:{trade_id}", trade_id, name, stream_ms, body)
         return await self._accept_new(message, wall_ms, self._partition(name))
 
     async def event(self, body: reports.Body, stream_ms: int, wall_ms: int) -> Receipt:
@@ -255,17 +259,8 @@ class Ledger:
         message = decode(report.message)
         if isinstance(message, Execution) and message.id.startswith("open:"):
             context = msgspec.json.decode(report.context, type=FillContext)
-            fill = reports.fill_of(message.body)
-            self.positions.add(
-                fill.position(
-                    context.symbol,
-                    message.received_ms,
-                    report.wall_ms,
-                    context.target,
-                    context.signal_id,
-                    context.source_class,
-                )
-            )
+            position = _position(reports.fill_of(message.body), context, message.received_ms, report.wall_ms)
+            self.positions.add(replace(position, trade_id=message.trade_id))
         elif isinstance(message, ClientEvent) and message.id.startswith(BROKER):
             self.broker.apply(message.body, report.wall_ms)
         elif isinstance(message, Execution | ClientEvent):
@@ -284,6 +279,10 @@ class Ledger:
     def _partition(self, name: str) -> int:
         symbol = self._table.symbols.get(name)
         return symbol.partition(self._partitions) if symbol else keys.partition_of(name, self._partitions)
+
+
+def _position(fill: reports.Fill, known: FillContext, received_ms: int, wall_ms: int) -> Position:
+    return fill.position(known.symbol, received_ms, wall_ms, known.target, known.signal_id, known.source_class)
 
 
 def _stream(message: Execution | ClientEvent) -> str:

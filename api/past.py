@@ -6,6 +6,7 @@ then, and their symbols advised on again.
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 
 import msgspec
 import structlog
@@ -75,4 +76,5 @@ def _position(fill: Execution, signal: Signal | None, wall_ms: int) -> Position:
     target, signal_id, source_class = told.target, "", ""
     if signal is not None:
         target, signal_id, source_class = signal.take_profit_2, signal.id, signal.source_class
-    return told.position(fill.symbol, fill.received_ms, wall_ms, target, signal_id, source_class)
+    position = told.position(fill.symbol, fill.received_ms, wall_ms, target, signal_id, source_class)
+    return replace(position, trade_id=fill.trade_id)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from functools import partial
 
 from api.positions import Position
-from api.trust import Question, market_price
+from api.trust import Question, last_price, market_price
 from common.account.gate import allow_another, allow_time, allowed_risk
 from common.account.rates import Pair, rate
 from common.errors import Rejected
@@ -80,15 +80,18 @@ def _pairs(question: Question) -> Iterator[Pair]:
 
 
 def _at_stop(question: Question, position: Position) -> Decimal:
-    """Return what an open position loses from here to its stop. Rejected("open_risk") if nobody knows."""
+    """Return what an open position loses from here to its stop. Rejected("open_risk") if nobody knows.
+
+    Where its price is old, or its market closed, the last one and the fill are both possible: the worse counts.
+    """
     state = question.pipeline.symbols.get(position.symbol)
     if state is None or position.stop <= 0:
         raise Rejected("open_risk", f"what trade {position.trade_id} on {position.symbol} may lose is not known")
     try:
-        price = market_price(question, state)
+        prices = [market_price(question, state)]
     except Rejected:
-        price = exact(position.entry)
+        prices = [exact(position.entry), last_price(state) or exact(position.entry)]
     symbol = question.broker.held(state.symbol)
     up = 1 if position.action == "BUY" else -1
-    distance = max(Decimal(0), (price - exact(position.stop)) * up)
+    distance = max(Decimal(0), *((price - exact(position.stop)) * up for price in prices))
     return exact(position.lots) * distance * exact(symbol.contract_size) * rate_of(question, symbol.quote_currency)

@@ -5,12 +5,14 @@ from decimal import Decimal
 import msgspec
 from msgspec import Struct
 
+from api.freshness import from_the_future
 from api.pipeline_state import SymbolState
 from api.plain_text import plain
 from api.positions import Positions
 from api.signal_account import account_refusal, cooled_down
 from api.signal_size import sized
-from api.trust import Question, age_or_refusal
+from api.times import Now
+from api.trust import Question, age_or_refusal, last_price
 from common.errors import Rejected
 from common.messages import Signal
 from common.symbols import Symbol
@@ -54,7 +56,7 @@ def judge(question: Question, state: SymbolState) -> Advice | Withheld:
 
 
 def _advice(question: Question, state: SymbolState, signal: Signal, stream_ms: int, age_ms: int) -> Advice:
-    _is_current(state, signal, stream_ms)
+    _is_current(state, signal, question.ground(state).now)
     state = _as_traded(question, state)
     _not_taken(question.positions, state.symbol, signal)
     cooled_down(question, state.symbol.name, stream_ms)
@@ -68,7 +70,10 @@ def _as_traded(question: Question, state: SymbolState) -> SymbolState:
     return msgspec.structs.replace(state, symbol=question.broker.held(state.symbol))
 
 
-def _is_current(state: SymbolState, signal: Signal, stream_ms: int) -> None:
+def _is_current(state: SymbolState, signal: Signal, now: Now) -> None:
+    stream_ms = now.stream_ms or 0
+    if from_the_future(signal.published_ms, now):
+        raise Rejected("no_signal", f"the last one, {signal.id}, is from the future: a clock was wrong when it came")
     if stream_ms >= signal.expires_ms:
         raise Rejected("expired", f"the last one, {signal.id}, expired {stream_ms - signal.expires_ms} ms ago")
     if signal.source_class != state.source_class:
@@ -87,10 +92,10 @@ def _not_taken(positions: Positions, symbol: Symbol, signal: Signal) -> None:
 def _sides_are_right(state: SymbolState, signal: Signal) -> None:
     """A client moves a stop or target on the wrong side without a word: it never gets one."""
     up = 1 if signal.action == "BUY" else -1
-    forming = state.lane.forming if state.lane else None
+    market = last_price(state)
     digits = state.symbol.digits
     stop, first, last = (round(p, digits) for p in (signal.stop_loss, signal.take_profit_1, signal.take_profit_2))
-    for name, price in (("entry", signal.entry), ("market", forming.close if forming else signal.entry)):
+    for name, price in (("entry", signal.entry), ("market", signal.entry if market is None else float(market))):
         if not (stop > 0 and (price - stop) * up > 0 and (first - price) * up > 0 and (last - first) * up >= 0):
             found = f"stop {stop}, targets {first} and {last} are not around {name} {price}"
             raise Rejected("wrong_side", f"{signal.action}: {found}")

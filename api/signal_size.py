@@ -6,7 +6,7 @@ from decimal import Decimal
 from api.pipeline_state import SymbolState
 from api.positions import Position
 from api.signal_account import rate_of, risk_of
-from api.trust import Question
+from api.trust import Question, last_price
 from common.errors import Rejected
 from common.messages import TIMEFRAME_MS, Signal
 from common.sizing import Margin, Terms, es95, exact, lots_for
@@ -27,12 +27,18 @@ class Size:
 def sized(question: Question, state: SymbolState, signal: Signal) -> Size:
     """Return the size for the caller's equity. Rejected says why there is none."""
     symbol = state.symbol
-    # The stop that the client gets, rounded as it gets it, is what the size is for.
-    distance = float(abs(exact(signal.entry) - exact(round(signal.stop_loss, symbol.digits))))
-    terms = _terms(question, symbol)
-    margin = _margin(question, symbol, exact(signal.entry), terms)
-    lots = lots_for(risk_of(question), distance, terms, margin)
-    return Size(lots, es95(lots, distance, signal.atr, TIMEFRAME_MS[signal.timeframe], terms))
+    entry = exact(signal.entry)
+    market = last_price(state) or entry
+    # The stop that the client gets, rounded as it gets it, is what the size is for; from where it is further away.
+    stop = exact(round(signal.stop_loss, symbol.digits))
+    distance = float(max(abs(entry - stop), abs(market - stop)))
+    try:
+        terms = _terms(question, symbol)
+        margin = _margin(question, symbol, max(entry, market), terms)
+        lots = lots_for(risk_of(question), distance, terms, margin)
+        return Size(lots, es95(lots, distance, signal.atr, TIMEFRAME_MS[signal.timeframe], terms))
+    except ArithmeticError as e:
+        raise Rejected("terms", f"no size can be computed with the terms of {symbol.broker}: {e!r}") from e
 
 
 def _terms(question: Question, symbol: Symbol) -> Terms:
@@ -46,7 +52,8 @@ def _terms(question: Question, symbol: Symbol) -> Terms:
         return terms
     told = exact(symbol.tick_value) / exact(symbol.tick_size)
     if symbol.quote_currency == question.settings.account_currency:
-        return replace(terms, contract_size=told)
+        # A tick value that is too small would make sizes too large: it only ever makes them smaller.
+        return replace(terms, contract_size=max(told, terms.contract_size))
     if abs(told - terms.point_value) > TICK_VALUE_TOLERANCE * told:
         found = (
             f"the broker's tick value makes a point worth {told:.4f} a lot, its contract size {terms.point_value:.4f}"

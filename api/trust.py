@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 
 from api.account import AccountBook
 from api.broker_book import BrokerBook
-from api.freshness import SILENT_AFTER_MS, data_age_ms, engine_current, engine_lag_ms
+from api.freshness import SILENT_AFTER_MS, data_age_ms, data_from_the_future, engine_current, engine_lag_ms
 from api.pipeline_state import Pipeline, SymbolState
 from api.positions import Positions
 from api.times import Now
@@ -114,10 +114,16 @@ def age_or_refusal(question: Question, state: SymbolState) -> int | Rejected:
 def market_price(question: Question, state: SymbolState) -> Decimal:
     """Return the newest price of a symbol. Rejected if its data can't be acted on now, or there is none."""
     trusted_age_ms(question, state)
-    forming = state.lane.forming if state.lane else None
-    if forming is None or not forming.close > 0:
-        raise Rejected("no_data", "no price yet in the bar that is being built")
-    return exact(forming.close)
+    price = last_price(state)
+    if price is None:
+        raise Rejected("no_data", "no price yet")
+    return price
+
+
+def last_price(state: SymbolState) -> Decimal | None:
+    """Return the newest price of a symbol, however old; None before the first."""
+    price = state.lane.price if state.lane is not None else None
+    return exact(price) if price is not None and price > 0 else None
 
 
 def delay_ms(symbol: Symbol, source: str, source_class: str, limits: str) -> int:
@@ -177,6 +183,8 @@ def _fresh_age(question: Question, state: SymbolState, source_class: str, ground
     age_ms = data_age_ms(state, ground.now)
     if age_ms is None:
         return Rejected("no_data", "never collected")
+    if data_from_the_future(state, ground.now):
+        return Rejected("data_stale", "its newest data is from the future: a clock was wrong when it came")
     if age_ms > SILENT_AFTER_MS:
         return Rejected("data_stale", f"session open, but nothing for {age_ms} ms; limit {SILENT_AFTER_MS} ms")
     return age_ms

@@ -76,7 +76,7 @@ class Scene:
         name = self.signal.symbol
         series = CLASSES.get(name, "fx_spot")
         forming = FormingHead(self.at_ms, self.market, self.market, self.market)
-        lane = LaneHead(self.at_ms, "yahoo", series, forming=forming)
+        lane = LaneHead(self.at_ms, "yahoo", series, forming=forming, price=self.market)
         status = SymbolStatus("ok", "yahoo", series, "", self.at_ms)
         return SymbolState(TABLE.symbols[name], 0, lane, self.signal, status)
 
