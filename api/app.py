@@ -121,6 +121,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     try:
         await background.prepare_sessions(context)
         await _look_back(context)
+        await _rehearse(context)
         gc.collect()
         gc.freeze()  # the imports' objects are never garbage: not looking at them again takes the pauses out
         async with _background(app, context):
@@ -130,6 +131,13 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         context.memory.keep_at_the_end()
         context.journal.close()
         context.ticks.close()
+
+
+async def _rehearse(context: Context) -> None:
+    try:
+        await signals.rehearse(context)
+    except Retryable as e:
+        log.info("rehearsal.skipped", why=str(e))
 
 
 async def _look_back(context: Context) -> None:

@@ -18,7 +18,7 @@ from common.errors import PipelineError, Retryable
 from common.heartbeat import Heartbeat
 from common.housekeeping import trim
 from common.redis_link import Command, open_link
-from common.sessions import is_open
+from common.sessions import SESSIONS, is_open
 from common.settings import Settings
 
 log = structlog.get_logger()
@@ -53,15 +53,12 @@ async def prepare_sessions(context: Context) -> None:
         stream_ms = None
     if stream_ms is not None:
         moments += [stream_ms, stream_ms + DAY_MS]
-    sessions = {
-        context.table.session_of(name, c) for name, symbol in context.table.symbols.items() for c in symbol.may_feed()
-    }
-    await asyncio.to_thread(_look_up, sessions, moments)
+    await asyncio.to_thread(_look_up, moments)
 
 
-def _look_up(sessions: Iterable[str], moments: Iterable[int]) -> None:
+def _look_up(moments: Iterable[int]) -> None:
     for at_ms in moments:
-        for session in sessions:
+        for session in SESSIONS:
             is_open(session, at_ms)
 
 

@@ -5,28 +5,28 @@ from decimal import Decimal
 from functools import partial
 
 from api.positions import Position
-from api.trust import Question, last_price, market_price
+from api.trust import Ground, Question, last_price, market_price
 from common.account.gate import allow_another, allow_time, allowed_risk
 from common.account.rates import Pair, rate
 from common.errors import Rejected
 from common.sizing import exact
 
 
-def account_refusal(question: Question, stream_ms: int) -> Rejected | None:
+def account_refusal(question: Question, ground: Ground) -> Rejected | None:
     """Return the rule that forbids any order now; None if none does."""
-    if question.account.rules is None:
-        return None
-    try:
-        question.once(("account", stream_ms), lambda: _rules_allow(question, stream_ms))
-    except Rejected as e:
-        return e
-    return None
+    if not ground.judged:
+        ground.judged = True
+        try:
+            _rules_allow(question, ground.now.stream_ms or question.wall_ms)
+        except Rejected as e:
+            ground.forbidden = e
+    return ground.forbidden
 
 
-def _rules_allow(question: Question, stream_ms: int) -> bool:
+def _rules_allow(question: Question, stream_ms: int) -> None:
     rules, state = question.account.rules, question.account.state
     if rules is None:
-        return True
+        return
     if question.account.unknown:
         raise Rejected("account_unknown", f"what the account did before is not known yet: {question.account.unknown}")
     if state is not None and stream_ms >= state.reset_ms:
@@ -37,7 +37,6 @@ def _rules_allow(question: Question, stream_ms: int) -> bool:
     allowed_risk(state, rules, question.account_equity, 0.0)
     allow_time(rules, stream_ms)
     allow_another(rules, max(len(question.positions.opened()), question.told_positions))
-    return True
 
 
 def cooled_down(question: Question, symbol: str, stream_ms: int) -> None:

@@ -38,31 +38,56 @@ class Withheld(Struct, frozen=True, gc=False):
     detail: str
 
 
+class Unsized(Struct, frozen=True, gc=False):
+    """A signal that may be shown now if there is a size for it."""
+
+    state: SymbolState
+    """With the broker's terms that hold."""
+    signal: Signal
+    stream_ms: int
+    data_age_ms: int
+
+
 def judge(question: Question, state: SymbolState) -> Advice | Withheld:
     """Return the advice on one symbol, or the first reason why there is none."""
-    symbol, now = state.symbol, question.ground(state).now
+    found = weigh(question, state)
+    return found if isinstance(found, Withheld) else size_up(question, found)
+
+
+def weigh(question: Question, state: SymbolState) -> Unsized | Withheld:
+    """Return the signal of one symbol if it may be shown now, but for its size; or the first reason why not."""
+    symbol, ground = state.symbol, question.ground(state)
     age_ms = age_or_refusal(question, state)
     if isinstance(age_ms, Rejected):
         return Withheld(symbol, age_ms.reason, age_ms.detail)
-    forbidden = account_refusal(question, now.stream_ms or question.wall_ms)
+    forbidden = account_refusal(question, ground)
     if forbidden is not None:
         return Withheld(symbol, forbidden.reason, forbidden.detail)
-    if state.signal is None or now.stream_ms is None:
+    if state.signal is None or ground.now.stream_ms is None:
         return Withheld(symbol, "no_signal", "no setup on a closed bar")
     try:
-        return _advice(question, state, state.signal, now.stream_ms, age_ms)
+        return _weighed(question, state, state.signal, ground.now.stream_ms, age_ms)
     except Rejected as e:
         return Withheld(symbol, e.reason, e.detail)
 
 
-def _advice(question: Question, state: SymbolState, signal: Signal, stream_ms: int, age_ms: int) -> Advice:
+def size_up(question: Question, found: Unsized) -> Advice | Withheld:
+    """Return the advice with its size, or why there is none."""
+    symbol, signal = found.state.symbol, found.signal
+    try:
+        size = sized(question, found.state, signal)
+    except Rejected as e:
+        return Withheld(symbol, e.reason, e.detail)
+    return Advice(signal, symbol, size.lots, size.es95, signal.expires_ms - found.stream_ms, found.data_age_ms)
+
+
+def _weighed(question: Question, state: SymbolState, signal: Signal, stream_ms: int, age_ms: int) -> Unsized:
     _is_current(state, signal, question.ground(state).now)
     state = _as_traded(question, state)
     _not_taken(question.positions, state.symbol, signal)
     cooled_down(question, state.symbol.name, stream_ms)
     _sides_are_right(state, signal)
-    size = sized(question, state, signal)
-    return Advice(signal, state.symbol, size.lots, size.es95, signal.expires_ms - stream_ms, age_ms)
+    return Unsized(state, signal, stream_ms, age_ms)
 
 
 def _as_traded(question: Question, state: SymbolState) -> SymbolState:

@@ -12,13 +12,14 @@ from api.pipeline_state import Pipeline, SymbolState
 from api.positions import Positions
 from api.times import Now
 from common.errors import Rejected
-from common.features import LaneHead
 from common.sessions import is_open
 from common.settings import Settings
 from common.sizing import exact
 from common.symbols import Symbol, SymbolTable
 
 Answer = TypeVar("Answer")
+NO_LIMITS = "none"
+"""LIMITS of a plan that is paid for: nothing is late."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,9 @@ class Ground:
     """Why none of them can be acted on; None if nothing is wrong with all."""
     open: dict[str, bool] = field(default_factory=dict)
     """By session."""
+    forbidden: Rejected | None = None
+    """The account's rule that forbids any order now, once `judged`."""
+    judged: bool = False
 
     def is_open(self, session: str) -> bool:
         """Tell whether a session trades now."""
@@ -100,15 +104,19 @@ def trusted_age_ms(question: Question, state: SymbolState) -> int:
 
 def age_or_refusal(question: Question, state: SymbolState) -> int | Rejected:
     """Return how old the symbol's data is, or the first reason why it can't be acted on now: asked of every symbol."""
-    ground = question.ground(state)
+    ground, lane, source_class = question.ground(state), state.lane, state.source_class
     if ground.refusal is not None:
         return ground.refusal
-    source_class = state.source_class
-    return (
-        _another_class(state.lane, source_class)
-        or _late(question, state, source_class)
-        or _fresh_age(question, state, source_class, ground)
-    )
+    # The collector is ahead of the engine for a moment; then the new class's values warm up.
+    if lane is not None and lane.source_class != source_class:
+        return Rejected("series_changed", f"series changed to {source_class}; warming")
+    if lane is not None and lane.warming:
+        return Rejected("series_changed", lane.warming)
+    if question.settings.limits != NO_LIMITS or (lane is not None and lane.delay_ms):
+        late = _late(question, state, source_class)
+        if late is not None:
+            return late
+    return _fresh_age(question, state, source_class, ground)
 
 
 def market_price(question: Question, state: SymbolState) -> Decimal:
@@ -131,7 +139,7 @@ def delay_ms(symbol: Symbol, source: str, source_class: str, limits: str) -> int
 
     Paid plans (LIMITS=none) are not late.
     """
-    if limits == "none":
+    if limits == NO_LIMITS:
         return 0
     of_class = [listing for listing in symbol.sources if listing.source_class == source_class]
     own = [listing for listing in of_class if listing.vendor == source]
@@ -154,15 +162,6 @@ def _why_not_working(question: Question, partition: int, now: Now) -> Rejected |
     return Rejected("engine_not_current", f"expected a pass within {ttl_s} s, {found}")
 
 
-def _another_class(lane: LaneHead | None, source_class: str) -> Rejected | None:
-    """The collector is ahead of the engine for a moment; then the new class's values warm up."""
-    if lane is None:
-        return None
-    if lane.source_class != source_class:
-        return Rejected("series_changed", f"series changed to {source_class}; warming")
-    return Rejected("series_changed", lane.warming) if lane.warming else None
-
-
 def _late(question: Question, state: SymbolState, fed_by: str) -> Rejected | None:
     signal, lane = state.signal, state.lane
     source, source_class = (signal.source, signal.source_class) if signal else ("", fed_by)
@@ -175,16 +174,17 @@ def _late(question: Question, state: SymbolState, fed_by: str) -> Rejected | Non
 
 
 def _fresh_age(question: Question, state: SymbolState, source_class: str, ground: Ground) -> int | Rejected:
-    session = question.table.session_of(state.symbol.name, source_class)
+    session = question.table.classes[source_class].session
     if not ground.is_open(session):
         return Rejected("session_closed", f"session {session} is closed")
-    if state.status is not None and state.status.status == "withheld":
-        return Rejected("no_source", state.status.detail)
-    age_ms = data_age_ms(state, ground.now)
+    status, now = state.status, ground.now
+    if status is not None and status.status == "withheld":
+        return Rejected("no_source", status.detail)
+    age_ms = data_age_ms(state, now)
     if age_ms is None:
         return Rejected("no_data", "never collected")
-    if data_from_the_future(state, ground.now):
-        return Rejected("data_stale", "its newest data is from the future: a clock was wrong when it came")
     if age_ms > SILENT_AFTER_MS:
         return Rejected("data_stale", f"session open, but nothing for {age_ms} ms; limit {SILENT_AFTER_MS} ms")
+    if age_ms == 0 and data_from_the_future(state, now):
+        return Rejected("data_stale", "its newest data is from the future: a clock was wrong when it came")
     return age_ms

@@ -18,9 +18,9 @@ class Poller:
         request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".encode()
         began_s = time.perf_counter()
         self._socket.sendall(request)
-        received = self._socket.recv(1 << 20)
+        received = self._socket.recv(1 << 17)
         while (missing := _missing(received)) != 0:
-            more = self._socket.recv(max(missing, 1 << 16))
+            more = self._socket.recv(max(missing, 1 << 12))
             if not more:
                 raise RuntimeError(f"the server closed the connection after {received[:200]!r}")
             received += more

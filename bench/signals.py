@@ -15,6 +15,7 @@ from bench.served_state import Stages, make_table, report
 from bench.valkey import free_port, valkey
 from common.redis_link import open_link
 from common.settings import Settings
+from storer.database import Database
 
 POLLS = 500
 """Of each kind, in turn."""
@@ -64,6 +65,7 @@ def _measured(count: int, one_in: int) -> Polls:
         table = make_table(settings.state_dir, count)
         stages = Stages(open_link(settings), table, one_in)
         stages.begin()
+        Database(settings.state_dir / "md.db").connection()
         with _api(settings, tuple(table.symbols)) as port:
             stages.cycle()
             report(port, table)

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from api.context import Context
+from api.pipeline_state import Pipeline
 from common import keys
 from common.errors import Fatal
 from common.features import LaneHead, encode_head
@@ -179,3 +180,31 @@ def test_two_symbols_under_one_name_at_the_broker_are_refused(tmp_path: Path, br
 async def test_positions_show_one_fill_of_one_report(api: Api) -> None:
     await api[0].post("/api/executions", content=EURO)
     assert (await position_of(api[0]))["trade_id"] == "123456"
+
+
+async def test_what_expires_while_redis_is_asked_is_not_served(
+    world: World, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis may take most of a second to answer: the reply is judged by the time after that."""
+    world.alive("EURUSD")
+    world.signal("EURUSD", expires_ms=NOON_MS + 500)
+    read = api[1].state.read
+
+    async def slowly() -> Pipeline:
+        found = await read()
+        world.wall.ms += 600
+        return found
+
+    monkeypatch.setattr(api[1].state, "read", slowly)
+    assert await of_euro(api[0]) == "expired"
+
+
+async def test_only_what_is_shown_is_sized_and_what_has_no_size_gives_way(world: World, api: Api) -> None:
+    world.alive("EURUSD", "NAS100", "GBPUSD")
+    world.signal("NAS100", quality=9.0, stop_loss=5_000.0, **FAR)  # too far away for an equity of 1,000
+    world.signal("EURUSD", quality=8.0, **FAR)
+    world.signal("GBPUSD", quality=7.0, **FAR)
+    reply = (await api[0].get("/api/signals?equity=1000")).json()
+    assert [one["symbol"] for one in reply["signals"]] == ["EURUSD"]
+    assert {w["instrument"]: w["reason"] for w in reply["withheld"]}["NAS100"] == "size_below_minimum"
+    assert "GBPUSD" not in {w["instrument"] for w in reply["withheld"]}
