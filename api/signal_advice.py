@@ -25,6 +25,8 @@ class Advice(Struct, frozen=True):
     symbol: Symbol
     lots: Decimal
     es95: float
+    margin: Decimal
+    """What the lots bind, in account currency."""
     expires_in_ms: int
     """Stream time left."""
     data_age_ms: int
@@ -78,7 +80,9 @@ def size_up(question: Question, found: Unsized) -> Advice | Withheld:
         size = sized(question, found.state, signal)
     except Rejected as e:
         return Withheld(symbol, e.reason, e.detail)
-    return Advice(signal, symbol, size.lots, size.es95, signal.expires_ms - found.stream_ms, found.data_age_ms)
+    return Advice(
+        signal, symbol, size.lots, size.es95, size.margin, signal.expires_ms - found.stream_ms, found.data_age_ms
+    )
 
 
 def _weighed(question: Question, state: SymbolState, signal: Signal, stream_ms: int, age_ms: int) -> Unsized:

@@ -18,10 +18,11 @@ TICK_VALUE_TOLERANCE = Decimal("0.1")
 
 @dataclass(frozen=True)
 class Size:
-    """Lots, and what they are expected to lose where it goes wrong, in account currency."""
+    """Lots, what they are expected to lose where it goes wrong, and what they bind, in account currency."""
 
     lots: Decimal
     es95: float
+    margin: Decimal
 
 
 def sized(question: Question, state: SymbolState, signal: Signal) -> Size:
@@ -36,7 +37,8 @@ def sized(question: Question, state: SymbolState, signal: Signal) -> Size:
         terms = _terms(question, symbol)
         margin = _margin(question, symbol, max(entry, market), terms)
         lots = lots_for(risk_of(question), distance, terms, margin)
-        return Size(lots, es95(lots, distance, signal.atr, TIMEFRAME_MS[signal.timeframe], terms))
+        lost = es95(lots, distance, signal.atr, TIMEFRAME_MS[signal.timeframe], terms)
+        return Size(lots, lost, lots * margin.per_lot)
     except ArithmeticError as e:
         raise Rejected("terms", f"no size can be computed with the terms of {symbol.broker}: {e!r}") from e
 
@@ -63,14 +65,15 @@ def _terms(question: Question, symbol: Symbol) -> Terms:
 
 
 def _margin(question: Question, symbol: Symbol, price: Decimal, terms: Terms) -> Margin:
-    allowed = question.once(("margin", ""), lambda: _allowed_margin(question))
+    allowed = question.once(("margin", len(question.given)), lambda: _allowed_margin(question))
     return Margin(_margin_per_lot(question, symbol, price, terms.rate), allowed)
 
 
 def _allowed_margin(question: Question) -> Decimal:
     bound = sum((_bound_by(question, position) for position in question.positions.opened()), Decimal(0))
     allowed = exact(question.settings.margin_limit) * exact(question.equity) - bound
-    return allowed if question.free_margin is None else min(allowed, exact(question.free_margin))
+    allowed = allowed if question.free_margin is None else min(allowed, exact(question.free_margin))
+    return allowed - sum(question.given, Decimal(0))
 
 
 def _margin_per_lot(question: Question, symbol: Symbol, price: Decimal, quote_rate: Decimal) -> Decimal:

@@ -82,6 +82,7 @@ def _judged(question: Question, limit: int) -> tuple[list[Advice], list[Withheld
             withheld.append(sized)
         else:
             shown.append(sized)
+            question.given.append(sized.margin)
         if len(shown) == limit:
             break
     return shown, withheld

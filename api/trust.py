@@ -45,6 +45,8 @@ class Question:
     """Whether what was accepted by POST has been sent on since Redis was last away."""
     past_known: bool = True
     """Whether positions that were reported to a lost journal are known."""
+    given: list[Decimal] = field(default_factory=list)
+    """What each signal of this reply that has its size binds: it isn't there for the next one."""
     answers: dict[tuple[str, str | int], object] = field(default_factory=dict)
     """What was found out once for all symbols."""
     grounds: dict[int, "Ground"] = field(default_factory=dict)

@@ -208,3 +208,14 @@ async def test_only_what_is_shown_is_sized_and_what_has_no_size_gives_way(world:
     assert [one["symbol"] for one in reply["signals"]] == ["EURUSD"]
     assert {w["instrument"]: w["reason"] for w in reply["withheld"]}["NAS100"] == "size_below_minimum"
     assert "GBPUSD" not in {w["instrument"] for w in reply["withheld"]}
+
+
+async def test_several_signals_of_one_reply_share_the_margin(world: World, api: Api) -> None:
+    # By hand: half of 10,000 may be bound. A lot of the euro binds 108,765 / 30 = 3,625.50 USD, 0.91 lots (100 / 109)
+    # bind 3,299.21; 1,700.79 are left. A lot of the pound binds 127,000 / 30 = 4,233.33: 0.40 lots, not the 0.78 of
+    # its risk alone (a stop 127 USD a lot away).
+    world.alive("EURUSD", "GBPUSD")
+    world.signal("EURUSD", quality=8.0, **FAR)
+    world.signal("GBPUSD", quality=7.0, **FAR)
+    reply = (await api[0].get("/api/signals?equity=10000&limit=5")).json()
+    assert [(one["symbol"], one["lots"]) for one in reply["signals"]] == [("EURUSD", 0.91), ("GBPUSD", 0.4)]
