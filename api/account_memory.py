@@ -84,8 +84,11 @@ class AccountMemory:
     def keep_at_the_end(self) -> None:
         """Write the journal's copy, without waiting for anybody."""
         saved = self._book.saved()
-        if saved is not None:
-            self._journal.put_latest(LATEST, msgspec.json.encode(saved))
+        try:
+            if saved is not None:
+                self._journal.put_latest(LATEST, msgspec.json.encode(saved))
+        except Retryable as e:
+            log.warning("account.not_kept", why=str(e))
 
     async def _copies(self) -> list[Saved]:
         """Return what journal and Redis have of this account; of neither, what SQLite has."""

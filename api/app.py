@@ -145,6 +145,7 @@ async def _look_back(context: Context) -> None:
     await context.memory.recall()
     try:
         await take_up_past(context)
+        await context.publisher.publish()
     except Retryable as e:
         log.warning("past.unknown", why=str(e))
 

@@ -40,7 +40,7 @@ async def run(context: Context) -> None:
         group.create_task(_every(TICK_S, "past", partial(take_up_past, context)))
         group.create_task(_every(TICK_S, "account", partial(_save_account, context)))
         group.create_task(_every(TICK_S, "sessions", partial(prepare_sessions, context)))
-        group.create_task(_every(TRIM_EVERY_S, "housekeeping", partial(keep_house, context)))
+        group.create_task(_every(TRIM_EVERY_S, "housekeeping", partial(keep_house, context), after_s=TRIM_EVERY_S))
 
 
 async def prepare_sessions(context: Context) -> None:
@@ -126,8 +126,9 @@ async def _send(arrived: asyncio.Event, publisher: Publisher) -> None:
         raise
 
 
-async def _every(seconds: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Call `work` at this interval. A failure is logged once until it works again."""
+async def _every(seconds: float, name: str, work: Callable[[], Awaitable[None]], after_s: float = 0.0) -> None:
+    """Call `work` at this interval, first after so long. A failure is logged once until it works again."""
+    await asyncio.sleep(after_s)
     failing = False
     while True:
         started_s = monotonic_s()
