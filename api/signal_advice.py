@@ -12,10 +12,12 @@ from api.positions import Positions
 from api.signal_account import account_refusal, cooled_down
 from api.signal_size import sized
 from api.times import Now
-from api.trust import Question, age_or_refusal, last_price
+from api.trust import Ground, Question, age_or_refusal, last_price
 from common.errors import Rejected
 from common.messages import Signal
 from common.symbols import Symbol
+
+NO_SETUP = "no setup on a closed bar"
 
 
 class Advice(Struct, frozen=True):
@@ -58,7 +60,15 @@ def judge(question: Question, state: SymbolState) -> Advice | Withheld:
 
 def weigh(question: Question, state: SymbolState) -> Unsized | Withheld:
     """Return the signal of one symbol if it may be shown now, but for its size; or the first reason why not."""
-    symbol, ground = state.symbol, question.ground(state)
+    ground = question.ground(state)
+    if state.signal is None and ground.judged and ground.forbidden is None and ground.nothing_wrong(state):
+        return Withheld(state.symbol, "no_signal", NO_SETUP)
+    return weigh_closely(question, state, ground)
+
+
+def weigh_closely(question: Question, state: SymbolState, ground: Ground) -> Unsized | Withheld:
+    """Return the same, every condition by itself."""
+    symbol = state.symbol
     age_ms = age_or_refusal(question, state)
     if isinstance(age_ms, Rejected):
         return Withheld(symbol, age_ms.reason, age_ms.detail)
@@ -66,7 +76,7 @@ def weigh(question: Question, state: SymbolState) -> Unsized | Withheld:
     if forbidden is not None:
         return Withheld(symbol, forbidden.reason, forbidden.detail)
     if state.signal is None or ground.now.stream_ms is None:
-        return Withheld(symbol, "no_signal", "no setup on a closed bar")
+        return Withheld(symbol, "no_signal", NO_SETUP)
     try:
         return _weighed(question, state, state.signal, ground.now.stream_ms, age_ms)
     except Rejected as e:

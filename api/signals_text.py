@@ -6,7 +6,6 @@ in quotes once per signal and nowhere else after the opening of the list.
 
 import math
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
 from api.plain_text import number, plain
 from api.signal_advice import Advice, Withheld
@@ -62,18 +61,28 @@ def _end(signal: Signal) -> str:
     )
 
 
+_told: dict[str, tuple[Withheld, str]] = {}
+"""By symbol: what was withheld last, and its text. Most symbols have the same to tell at most polls."""
+
+
 def _withheld(item: Withheld) -> str:
-    return _named(item.symbol.name, item.symbol.broker) + _why(item.reason, item.detail)
+    name = item.symbol.name
+    known = _told.get(name)
+    if (
+        known is None
+        or known[0].detail != item.detail
+        or known[0].reason != item.reason
+        or known[0].symbol is not item.symbol
+    ):
+        known = _told[name] = (item, _why(item))
+    return known[1]
 
 
-@lru_cache(maxsize=8_192)
-def _named(name: str, broker: str) -> str:
-    return f'{{"instrument":"{plain(name)}","broker":"{plain(broker)}",'
-
-
-@lru_cache(maxsize=1_024)
-def _why(reason: str, detail: str) -> str:
-    return f'"reason":"{plain(reason)}","detail":"{plain(detail)}"}}'
+def _why(item: Withheld) -> str:
+    return (
+        f'{{"instrument":"{plain(item.symbol.name)}","broker":"{plain(item.symbol.broker)}",'
+        f'"reason":"{plain(item.reason)}","detail":"{plain(item.detail)}"}}'
+    )
 
 
 def _share(value: float) -> str:

@@ -58,6 +58,9 @@ class Question:
         if found is None:
             now = self.pipeline.now(self.wall_ms, state.partition)
             found = self.grounds[state.partition] = Ground(now, _why_not_working(self, state.partition, now))
+            if self.settings.limits == NO_LIMITS:
+                classes = self.table.classes.items()
+                found.open_classes = {name: found.is_open(one.session) for name, one in classes}
         return found
 
     def once(self, about: tuple[str, str | int], find: Callable[[], Answer]) -> Answer:
@@ -86,6 +89,20 @@ class Ground:
     forbidden: Rejected | None = None
     """The account's rule that forbids any order now, once `judged`."""
     judged: bool = False
+    open_classes: dict[str, bool] = field(default_factory=dict)
+    """By class of nothing late: whether its session trades now."""
+
+    def nothing_wrong(self, state: SymbolState) -> bool:
+        """Tell whether a symbol's data can be acted on for sure: what holds for most symbols at most polls.
+
+        It says no more than `age_or_refusal` would: where it is not sure, that has the word.
+        """
+        lane, status, now_ms = state.lane, state.status, self.now.stream_ms
+        if lane is None or lane.market_ms is None or status is None or now_ms is None or self.refusal is not None:
+            return False
+        of_one_class = lane.source_class == status.source_class == state.symbol.series
+        on_time = not lane.warming and not lane.delay_ms and 0 <= now_ms - lane.market_ms <= SILENT_AFTER_MS
+        return of_one_class and on_time and status.status == "ok" and self.open_classes.get(lane.source_class, False)
 
     def is_open(self, session: str) -> bool:
         """Tell whether a session trades now."""
