@@ -18,7 +18,7 @@ from common.errors import PipelineError, Retryable
 from common.heartbeat import Heartbeat
 from common.housekeeping import trim
 from common.redis_link import Command, open_link
-from common.sessions import SESSIONS, is_open
+from common.sessions import is_open
 from common.settings import Settings
 
 log = structlog.get_logger()
@@ -53,12 +53,12 @@ async def prepare_sessions(context: Context) -> None:
         stream_ms = None
     if stream_ms is not None:
         moments += [stream_ms, stream_ms + DAY_MS]
-    await asyncio.to_thread(_look_up, moments)
+    await asyncio.to_thread(_look_up, context.sessions, moments)
 
 
-def _look_up(moments: Iterable[int]) -> None:
+def _look_up(sessions: Iterable[str], moments: Iterable[int]) -> None:
     for at_ms in moments:
-        for session in SESSIONS:
+        for session in sessions:
             is_open(session, at_ms)
 
 

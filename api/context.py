@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import cast
 
 from starlette.requests import Request
@@ -88,6 +88,12 @@ class Context:
     """Of the data points collected."""
     computing: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, 1))
     """Held by the one request that computes in a thread: several would take the interpreter from all others."""
+
+    @cached_property
+    def sessions(self) -> frozenset[str]:
+        """The trading sessions of all classes that may feed a series."""
+        symbols = self.table.symbols.items()
+        return frozenset(self.table.session_of(name, c) for name, symbol in symbols for c in symbol.may_feed())
 
     @property
     def instance(self) -> str:

@@ -1,6 +1,6 @@
 """Whether one symbol's data may be acted on now: the conditions that signals and exchange rates share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeVar, cast
@@ -15,7 +15,7 @@ from common.errors import Rejected
 from common.sessions import is_open
 from common.settings import Settings
 from common.sizing import exact
-from common.symbols import Symbol, SymbolTable
+from common.symbols import SourceClass, Symbol, SymbolTable
 
 Answer = TypeVar("Answer")
 NO_LIMITS = "none"
@@ -59,8 +59,7 @@ class Question:
             now = self.pipeline.now(self.wall_ms, state.partition)
             found = self.grounds[state.partition] = Ground(now, _why_not_working(self, state.partition, now))
             if self.settings.limits == NO_LIMITS:
-                classes = self.table.classes.items()
-                found.open_classes = {name: found.is_open(one.session) for name, one in classes}
+                found.prompt_classes = self.table.classes
         return found
 
     def once(self, about: tuple[str, str | int], find: Callable[[], Answer]) -> Answer:
@@ -89,8 +88,8 @@ class Ground:
     forbidden: Rejected | None = None
     """The account's rule that forbids any order now, once `judged`."""
     judged: bool = False
-    open_classes: dict[str, bool] = field(default_factory=dict)
-    """By class of nothing late: whether its session trades now."""
+    prompt_classes: Mapping[str, SourceClass] = field(default_factory=dict)
+    """Classes that are never late."""
 
     def nothing_wrong(self, state: SymbolState) -> bool:
         """Tell whether a symbol's data can be acted on for sure: what holds for most symbols at most polls.
@@ -102,7 +101,10 @@ class Ground:
             return False
         of_one_class = lane.source_class == status.source_class == state.symbol.series
         on_time = not lane.warming and not lane.delay_ms and 0 <= now_ms - lane.market_ms <= SILENT_AFTER_MS
-        return of_one_class and on_time and status.status == "ok" and self.open_classes.get(lane.source_class, False)
+        if not (of_one_class and on_time and status.status == "ok"):
+            return False
+        prompt = self.prompt_classes.get(lane.source_class)
+        return prompt is not None and self.is_open(prompt.session)
 
     def is_open(self, session: str) -> bool:
         """Tell whether a session trades now."""
