@@ -31,6 +31,7 @@ FILES ?=
 SPREAD ?=
 SLIPPAGE ?=
 SPLITS ?=
+WALK ?=
 HTML ?=
 # A backup, as in: make restore FILE=data/backups/live-20260610T143000Z.tar.gz
 FILE ?=
@@ -96,9 +97,9 @@ restore: $(RUNTIME) ## put a backup back, and keep what was there aside (FILE=..
 replay: $(RUNTIME) ## run a stored period through the stages again and compare (FROM= TO= ONLY= LEAD_IN=2h)
 	@$(PY) -m replay $(WHICH) --from "$(FROM)" --to "$(TO)" --symbols "$(ONLY)" --lead-in "$(LEAD_IN)"
 
-backtest: $(RUNTIME) ## run the strategies over recorded bars, with costs, beside chance (FILES= SPREAD= SLIPPAGE= SPLITS= HTML=)
+backtest: $(RUNTIME) ## run the strategies over recorded bars, with costs, beside chance (FILES= SPREAD= SLIPPAGE= SPLITS= WALK= HTML=)
 	@$(PY) -m backtest $(if $(SPREAD),--spread $(SPREAD)) $(if $(SLIPPAGE),--slippage $(SLIPPAGE)) \
-		$(if $(SPLITS),--splits $(SPLITS)) $(if $(HTML),--html "$(HTML)") $(FILES)
+		$(if $(SPLITS),--splits $(SPLITS)) $(if $(WALK),--walk $(WALK)) $(if $(HTML),--html "$(HTML)") $(FILES)
 
 partitions: $(RUNTIME) ## spread the stopped pipeline's data over another number of partitions (N=4)
 	@$(PY) -m deploy.partitions "$(N)"

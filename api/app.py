@@ -40,8 +40,10 @@ from api.context import Context
 from api.errors import ApiError, ascii_response, json_response
 from api.guard import Guard
 from api.live.routes import get_socket, live_socket
+from api.past import take_up_past
 from api.paths import SOCKET
 from api.redis_pool import RedisAway
+from common.errors import Retryable
 
 log = structlog.get_logger()
 
@@ -123,6 +125,8 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     context: Context = app.state.context
     try:
         await background.prepare_sessions(context)
+        await _look_back(context)
+        await _rehearse(context)
         gc.collect()
         gc.freeze()  # the imports' objects are never garbage: not looking at them again takes the pauses out
         async with _background(app, context):
@@ -130,9 +134,26 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     finally:
         await context.live.close()
         await context.pool.close()
-        context.account.save()
+        context.memory.keep_at_the_end()
         context.journal.close()
         context.ticks.close()
+
+
+async def _rehearse(context: Context) -> None:
+    try:
+        await signals.rehearse(context)
+    except Retryable as e:
+        log.info("rehearsal.skipped", why=str(e))
+
+
+async def _look_back(context: Context) -> None:
+    """Find out what was before this process. What can't be told yet is asked for each second; no advice until then."""
+    await context.memory.recall()
+    try:
+        await take_up_past(context)
+        await context.publisher.publish()
+    except Retryable as e:
+        log.warning("past.unknown", why=str(e))
 
 
 @asynccontextmanager

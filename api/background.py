@@ -9,6 +9,7 @@ import structlog
 from api.context import STAGE, Context
 from api.errors import ApiError
 from api.operator_metrics import DATA_POINTS, counted
+from api.past import take_up_past
 from api.position_watch import Watch
 from api.publisher import STREAMS, Publisher
 from common import keys
@@ -36,11 +37,12 @@ async def run(context: Context) -> None:
         group.create_task(_every(0.0, "ticks", partial(_send, context.ticks.arrived, context.tick_publisher)))
         group.create_task(_every(TICK_S, "positions", partial(Watch().look, context)))
         group.create_task(_every(TICK_S, "equity", _EquityObserver(context).observe))
+        group.create_task(_every(TICK_S, "past", partial(take_up_past, context)))
         group.create_task(_every(TICK_S, "account", partial(_save_account, context)))
         group.create_task(_every(TICK_S, "sessions", partial(prepare_sessions, context)))
         for partition in range(context.live.partitions):
             group.create_task(_every(0.0, "live", partial(context.live.read, partition)))
-        group.create_task(_every(TRIM_EVERY_S, "housekeeping", partial(keep_house, context)))
+        group.create_task(_every(TRIM_EVERY_S, "housekeeping", partial(keep_house, context), after_s=TRIM_EVERY_S))
 
 
 async def prepare_sessions(context: Context) -> None:
@@ -48,15 +50,12 @@ async def prepare_sessions(context: Context) -> None:
     wall_ms = context.wall_ms()
     moments = [wall_ms, wall_ms + DAY_MS]
     try:
-        stream_ms = (await context.state.read()).now(wall_ms).stream_ms
+        stream_ms = (await context.state.now(wall_ms)).stream_ms
     except Retryable:
         stream_ms = None
     if stream_ms is not None:
         moments += [stream_ms, stream_ms + DAY_MS]
-    sessions = {
-        context.table.session_of(name, c) for name, symbol in context.table.symbols.items() for c in symbol.may_feed()
-    }
-    await asyncio.to_thread(_look_up, sessions, moments)
+    await asyncio.to_thread(_look_up, context.sessions, moments)
 
 
 def _look_up(sessions: Iterable[str], moments: Iterable[int]) -> None:
@@ -87,7 +86,8 @@ class _Beat:
 
 async def _save_account(context: Context) -> None:
     """Keep the account's state, and tell the history of limits that were reached since the last look."""
-    await asyncio.to_thread(context.account.save)
+    await context.memory.recall()
+    await context.memory.keep(context.wall_ms())
     state = context.account.state
     while state is not None and context.account.reached:
         reason = context.account.reached[0]
@@ -128,8 +128,9 @@ async def _send(arrived: asyncio.Event, publisher: Publisher) -> None:
         raise
 
 
-async def _every(seconds: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Call `work` at this interval. A failure is logged once until it works again."""
+async def _every(seconds: float, name: str, work: Callable[[], Awaitable[None]], after_s: float = 0.0) -> None:
+    """Call `work` at this interval, first after so long. A failure is logged once until it works again."""
+    await asyncio.sleep(after_s)
     failing = False
     while True:
         started_s = monotonic_s()
@@ -157,6 +158,6 @@ class _EquityObserver:
             return
         if self._last is not None and (self._last[1] == equity or wall_ms - self._last[0] < EQUITY_EVERY_MS):
             return
-        pipeline = await self._context.state.read()
-        await self._context.ledger.observe_equity(equity, pipeline.now(wall_ms).stream_ms or wall_ms, wall_ms)
+        now = await self._context.state.now(wall_ms)
+        await self._context.ledger.observe_equity(equity, now.stream_ms or wall_ms, wall_ms)
         self._last = (wall_ms, equity)

@@ -11,12 +11,12 @@ from api.context import Context, context_of
 from api.errors import away, json_response
 from api.freshness import data_age_ms
 from api.params import symbol_of, timeframe_of, truth, whole
-from api.pipeline_state import LaneHead, SymbolState
+from api.pipeline_state import SymbolState
 from api.times import iso
 from common import keys
 from common.bars import to_bars
 from common.errors import Retryable
-from common.features import FeatureSet
+from common.features import FeatureSet, LaneHead
 from common.messages import Bar, Timeframe
 from common.redis_link import Command
 from common.symbols import Symbol

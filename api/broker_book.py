@@ -48,10 +48,13 @@ class BrokerBook:
 
     def __init__(self) -> None:
         self._posted: dict[str, Posted] = {}
+        self._held: dict[str, tuple[Symbol, Symbol]] = {}
+        """By generic name: the table's symbol, and the same with the terms that hold."""
 
     def apply(self, body: Body, wall_ms: int) -> None:
         """Take up an accepted report."""
         self._posted |= {terms.symbol: Posted(terms, wall_ms) for terms in posted_terms(body)}
+        self._held.clear()
 
     def holds(self, found: Iterable[BrokerTerms]) -> bool:
         """Tell whether all of these are what was posted last."""
@@ -63,7 +66,10 @@ class BrokerBook:
 
     def held(self, symbol: Symbol) -> Symbol:
         """Return the symbol with the terms that hold."""
-        return held_terms(symbol, self._terms(symbol.broker))
+        known = self._held.get(symbol.name)
+        if known is None or known[0] is not symbol:
+            known = self._held[symbol.name] = (symbol, held_terms(symbol, self._terms(symbol.broker)))
+        return known[1]
 
     def dump(self) -> bytes:
         """Return all of it, for `load`."""
@@ -72,6 +78,7 @@ class BrokerBook:
     def load(self, body: bytes) -> None:
         """Take up what `dump` gave."""
         self._posted = msgspec.json.decode(body, type=dict[str, Posted])
+        self._held.clear()
 
     def _terms(self, broker: str) -> BrokerTerms | None:
         posted = self._posted.get(broker)

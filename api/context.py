@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import cast
 
 from starlette.requests import Request
 
 from api.account import AccountBook
+from api.account_memory import AccountMemory
 from api.journal import Journal
 from api.ledger import Ledger
 from api.live.feed import Feed
@@ -74,6 +75,7 @@ class Context:
     journal: Journal
     ledger: Ledger
     account: AccountBook
+    memory: AccountMemory
     publisher: Publisher
     ticks: TickDesk
     tick_publisher: Publisher
@@ -89,10 +91,21 @@ class Context:
     computing: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, 1))
     """Held by the one request that computes in a thread: several would take the interpreter from all others."""
 
+    @cached_property
+    def sessions(self) -> frozenset[str]:
+        """The trading sessions of all classes that may feed a series."""
+        symbols = self.table.symbols.items()
+        return frozenset(self.table.session_of(name, c) for name, symbol in symbols for c in symbol.may_feed())
+
     @property
     def instance(self) -> str:
         """This process's stable name."""
         return self.settings.instance or STAGE
+
+    @property
+    def past_known(self) -> bool:
+        """Whether the positions of before are known: the journal has seen everything, or there was nothing before."""
+        return not (self.journal.begins and self.history.path.exists())
 
     @property
     def trouble(self) -> str:
@@ -120,6 +133,7 @@ def make_context(
     metrics = Metrics(STAGE)
     ledger = Ledger(journal, table, settings.stream_partitions)
     ticks = TickDesk(settings.state_dir, table, settings.stream_partitions)
+    account, history = AccountBook(settings), History(settings.database_path)
     sightings = Sightings(report_wall_ms=ledger.restore())
     return Context(
         settings=settings,
@@ -128,10 +142,11 @@ def make_context(
         state=StateReader(pool, settings, table),
         decoder=Decoder(),
         self_reports=SelfReports(pool, table, look_around_s),
-        history=History(settings.database_path),
+        history=history,
         journal=journal,
         ledger=ledger,
-        account=AccountBook(settings, journal),
+        account=account,
+        memory=AccountMemory(account, journal, pool, history, ledger),
         publisher=Publisher(pool, ledger, settings.stream_partitions, settings.stream_budget, metrics),
         ticks=ticks,
         tick_publisher=Publisher(

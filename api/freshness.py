@@ -8,12 +8,26 @@ from common.sessions import is_open
 # may fail; a signal that rests on older quotes than that is advice about the past.
 SILENT_AFTER_MS = 30_000
 
+# How far market time, and what the stages wrote, may be ahead of the stream's time as we know it: vendors' clocks are
+# ahead by network and rounding. What is further ahead was written when a clock was wrong.
+AHEAD_MS = 5_000
+
+
+def from_the_future(at_ms: int, now: Now) -> bool:
+    """Tell whether a stream time lies further ahead than clocks differ: it says nothing of now."""
+    return now.stream_ms is not None and at_ms - now.stream_ms > AHEAD_MS * now.speed
+
 
 def data_age_ms(state: SymbolState, now: Now) -> int | None:
     """Return the stream time since the market last moved, as far as we know; None if nothing ever came."""
     if state.lane is None or state.lane.market_ms is None or now.stream_ms is None:
         return None
     return max(0, now.stream_ms - state.lane.market_ms)
+
+
+def data_from_the_future(state: SymbolState, now: Now) -> bool:
+    """Tell whether a symbol's newest data came when a clock was wrong: its age is not known."""
+    return state.lane is not None and state.lane.market_ms is not None and from_the_future(state.lane.market_ms, now)
 
 
 def silent(state: SymbolState, now: Now, session: str) -> bool:
@@ -25,7 +39,7 @@ def silent(state: SymbolState, now: Now, session: str) -> bool:
     if now.stream_ms is not None and not is_open(session, now.stream_ms - limit_ms):
         return False
     age_ms = data_age_ms(state, now)
-    return age_ms is None or age_ms > limit_ms
+    return age_ms is None or age_ms > limit_ms or data_from_the_future(state, now)
 
 
 def engine_lag_ms(engine: EnginePass | None, now: Now) -> int | None:
@@ -42,4 +56,6 @@ def engine_lag_ms(engine: EnginePass | None, now: Now) -> int | None:
 def engine_current(engine: EnginePass | None, now: Now, ttl_s: float) -> bool:
     """Tell whether values of this engine are current: within FEATURE_CACHE_TTL of its last pass."""
     lag_ms = engine_lag_ms(engine, now)
-    return lag_ms is not None and lag_ms <= ttl_s * 1000
+    if engine is None or lag_ms is None or from_the_future(engine.clock_ms, now):
+        return False
+    return lag_ms <= ttl_s * 1000 and engine.wall_ms - now.wall_ms <= now.limit_ms

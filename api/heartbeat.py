@@ -10,7 +10,7 @@ from api.context import context_of
 from api.errors import invalid, json_response
 from api.ledger import MINUTE_MS
 from api.params import LARGEST_EQUITY
-from api.report_routes import present
+from api.report_routes import stream_time
 from api.reports import Body, is_number
 
 EVENT = "heartbeat"
@@ -31,13 +31,16 @@ async def post_heartbeat(request: Request) -> Response:
     """Take a sign of life; the first of each minute goes to the history."""
     context, body = context_of(request), await first_object(request)
     told = heartbeat_of(body)
-    pipeline, stream_ms, wall_ms = await present(context)
+    wall_ms = context.wall_ms()
+    stream_ms = await stream_time(context, wall_ms)
     seen, opened = context.sightings, context.ledger.positions.opened()
     seen.report_wall_ms = seen.heartbeat_wall_ms = wall_ms
     seen.equity, seen.free_margin, seen.positions = told.equity, told.free_margin, told.positions
-    if pipeline is not None:  # without Redis the stream's time isn't known, and a day might begin too early
-        context.account.observe(told.equity, stream_ms, told.balance, flat=not opened)
-    receipt = await context.ledger.tell(f"heartbeat:{wall_ms // MINUTE_MS}", EVENT, body, stream_ms, wall_ms)
+    if stream_ms is not None:  # by real time a day might begin too early
+        flat = not opened and not told.positions
+        if context.account.observe(told.equity, stream_ms, told.balance, flat=flat):
+            await context.memory.keep_at_once(wall_ms)
+    receipt = await context.ledger.tell(f"heartbeat:{wall_ms // MINUTE_MS}", EVENT, body, stream_ms or wall_ms, wall_ms)
     return json_response(
         {"status": "ok", "id": receipt.id, "duplicate": receipt.duplicate, "open_positions": len(opened)}
     )

@@ -34,6 +34,9 @@ _COUNT = """
 SELECT stream, COUNT(*), SUM(LENGTH(message) + LENGTH(context)), MIN(wall_ms) FROM reports GROUP BY stream
 """
 
+# The file's user_version. An older release left 0 in files that had seen everything.
+_BEGINS, _WHOLE = 1, 2
+
 
 @dataclass(frozen=True)
 class Report:
@@ -60,6 +63,9 @@ class Kept:
 class Journal:
     """One SQLite file with one connection; any thread may call. Retryable if the disk says no."""
 
+    begins: bool
+    """Whether there may have been reports that this file doesn't know: it is new, and the history was not asked yet."""
+
     def __init__(self, folder: Path, name: str = NAME, keep_ms: int = KEEP_MS) -> None:
         self.path = folder / name
         self._keep_ms = keep_ms
@@ -69,11 +75,28 @@ class Journal:
             self._connection = sqlite3.connect(self.path, timeout=1.0, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
+            self.begins = self._is_beginning()
             self._connection.execute(_SCHEMA)
             self._connection.execute(_SCHEMA_LATEST)
+            self._note(_BEGINS if self.begins else _WHOLE)
             self._kept = self._count()
         except (sqlite3.Error, OSError) as e:
             raise Fatal(f"STATE_DIR: the journal {self.path} can't be opened: {e}") from e
+
+    def is_whole(self) -> None:
+        """Note that what was before this file is known, too: it doesn't begin any more, also for later processes."""
+        with self._lock:
+            self._note(_WHOLE)
+        self.begins = False
+
+    def _is_beginning(self) -> bool:
+        """Tell whether the file is new, or was when nobody could tell yet what had been before it."""
+        tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        noted = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        return bool(not tables or noted == _BEGINS)
+
+    def _note(self, state: int) -> None:
+        self._execute(f"PRAGMA user_version = {state}", ())
 
     def add(self, report: Report) -> bool:
         """Store a report and return True, or False if its id is known. It is on the disk when this returns."""

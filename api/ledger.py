@@ -1,8 +1,8 @@
 """Accept reports: to the journal first, then into memory; from the journal they come back after a restart."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import msgspec
@@ -26,7 +26,8 @@ log = structlog.get_logger()
 PRESUMED = "position_presumed_closed"
 EQUITY = "equity_observed"
 LIMIT_REACHED = "account_limit_reached"
-OWN_REPORTS = ("presumed:", "equity:", "limit:")  # ids of what the api itself reports
+ACCOUNT_STATE = "account_state"
+OWN_REPORTS = ("presumed:", "equity:", "limit:", "account:")  # ids of what the api itself reports
 BROKER = "broker:"  # ids of a terminal's reports of its broker's terms
 SAME_EVENT_MS = 60_000  # an equal event within this is the same one, sent again; its client tries three times in 15 s
 
@@ -124,15 +125,19 @@ class Ledger:
             name, signal.take_profit_2 if signal and matched else fill.target, signal.id if signal and matched else "",
             signal.source_class if signal and matched else feeding.get(name, ""),
         )  # fmt: skip
-        message = Execution(f"open:{fill.trade_id}", fill.trade_id, name, stream_ms, body)
+        trade_id = self.positions.told_again(_position(fill, context, stream_ms, wall_ms))
+        if trade_id != fill.trade_id:
+            log.warning("fill.trade_id_taken", trade_id=fill.trade_id, symbol=name, kept_as=trade_id)
+        message = Execution(f"open:{trade_id}", trade_id, name, stream_ms, body)
         return await self._accept_new(message, wall_ms, self._partition(name), msgspec.json.encode(context))
 
     async def close(self, body: reports.Body, stream_ms: int, wall_ms: int) -> Receipt:
         """Accept a close. ApiError 422 or 503."""
         close = reports.close_of(body)
-        position = self.positions.get(close.trade_id)
+        trade_id = self.positions.ended_by(close.trade_id, close.closing(stream_ms))
+        position = self.positions.get(trade_id)
         name = position.symbol if position else ""
-        message = Execution(f"close:{close.trade_id}", close.trade_id, name, stream_ms, body)
+        message = Execution(f"close:{trade_id}", trade_id, name, stream_ms, body)
         return await self._accept_new(message, wall_ms, self._partition(name))
 
     async def event(self, body: reports.Body, stream_ms: int, wall_ms: int) -> Receipt:
@@ -162,6 +167,11 @@ class Ledger:
         """Record that a limit of the account's rules was reached; once for each reset."""
         body: dict[str, object] = {"reason": reason, "until_ms": until_ms, "equity": equity}
         message = ClientEvent(f"limit:{reason}:{until_ms}:{stream_ms}", LIMIT_REACHED, stream_ms, body)
+        await self._accept(message, wall_ms, 0)
+
+    async def account_is(self, account: str, state: reports.Body, stream_ms: int, wall_ms: int) -> None:
+        """Record what the account has done so far, for the day on which nothing but the history is left."""
+        message = ClientEvent(f"account:{account}:{stream_ms}:{wall_ms}", ACCOUNT_STATE, stream_ms, state)
         await self._accept(message, wall_ms, 0)
 
     async def observe_equity(self, equity: float, stream_ms: int, wall_ms: int) -> None:
@@ -249,30 +259,30 @@ class Ledger:
         message = decode(report.message)
         if isinstance(message, Execution) and message.id.startswith("open:"):
             context = msgspec.json.decode(report.context, type=FillContext)
-            fill = reports.fill_of(message.body)
-            self.positions.add(
-                fill.position(
-                    context.symbol,
-                    message.received_ms,
-                    report.wall_ms,
-                    context.target,
-                    context.signal_id,
-                    context.source_class,
-                )
-            )
-        elif isinstance(message, Execution):
-            closing = reports.close_of(message.body).closing(message.received_ms)
-            self.positions.close(message.trade_id, closing, report.wall_ms)
-        elif isinstance(message, ClientEvent) and message.event == PRESUMED and message.id.startswith("presumed:"):
-            end = msgspec.convert(message.body, PresumedEnd)
-            closing = Closing(message.received_ms, end.outcome, end.price)
-            self.positions.close(end.trade_id, closing, report.wall_ms)
+            position = _position(reports.fill_of(message.body), context, message.received_ms, report.wall_ms)
+            self.positions.add(replace(position, trade_id=message.trade_id))
         elif isinstance(message, ClientEvent) and message.id.startswith(BROKER):
             self.broker.apply(message.body, report.wall_ms)
+        elif isinstance(message, Execution | ClientEvent):
+            self.end_from([message], report.wall_ms)
+
+    def end_from(self, messages: Iterable[Execution | ClientEvent], wall_ms: int) -> None:
+        """End the positions that reports tell the end of: closes, and what was presumed."""
+        for message in messages:
+            if isinstance(message, Execution) and message.id.startswith("close:"):
+                closing = reports.close_of(message.body).closing(message.received_ms)
+                self.positions.close(message.trade_id, closing, wall_ms)
+            elif isinstance(message, ClientEvent) and message.id.startswith("presumed:"):
+                end = msgspec.convert(message.body, PresumedEnd)
+                self.positions.close(end.trade_id, Closing(message.received_ms, end.outcome, end.price), wall_ms)
 
     def _partition(self, name: str) -> int:
         symbol = self._table.symbols.get(name)
         return symbol.partition(self._partitions) if symbol else keys.partition_of(name, self._partitions)
+
+
+def _position(fill: reports.Fill, known: FillContext, received_ms: int, wall_ms: int) -> Position:
+    return fill.position(known.symbol, received_ms, wall_ms, known.target, known.signal_id, known.source_class)
 
 
 def _stream(message: Execution | ClientEvent) -> str:

@@ -1,45 +1,25 @@
 """What Redis holds of the present, for every symbol, in one round trip."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from itertools import repeat
+from typing import Generic, TypeVar, cast
 
 import msgspec
 import structlog
 from msgspec import Struct
 
-from api.redis_pool import RedisPool
+from api.redis_pool import Packed, RedisPool
 from api.times import Now, clock_limit_ms
 from common import keys
-from common.messages import TIMEFRAME_MS, Clock, Signal
+from common.features import LaneHead
+from common.messages import Clock, Signal
 from common.redis_link import Command, Reply, flat_pairs
 from common.settings import Settings
 from common.sources import SymbolStatus
 from common.symbols import Symbol, SymbolTable
 
 log = structlog.get_logger()
-
-
-class FormingHead(Struct, frozen=True):
-    """The prices of a bar that is still open."""
-
-    open_ms: int
-    high: float
-    low: float
-    close: float
-
-
-class LaneHead(Struct, frozen=True):
-    """How fresh one lane is: the part of its stored values that is needed on every request."""
-
-    market_ms: int | None = None
-    source: str = ""
-    source_class: str = ""
-    delay_ms: int = 0
-    """How late the class is by contract."""
-    warming: str = ""
-    """Why the symbol gives no signals since another class feeds its series."""
-    forming: FormingHead | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +38,7 @@ class PartitionState:
     engine: EnginePass | None
 
 
-@dataclass(frozen=True)
-class SymbolState:
+class SymbolState(Struct, frozen=True, gc=False):
     """One symbol as Redis has it. None: never written."""
 
     symbol: Symbol
@@ -71,8 +50,10 @@ class SymbolState:
     @property
     def source_class(self) -> str:
         """The class that feeds the series, by the collector's word; its own before the first."""
-        said = self.status.source_class if self.status is not None else ""
-        return said if said in self.symbol.may_feed() else self.symbol.series
+        status, own = self.status, self.symbol.series
+        if status is None or status.source_class == own:
+            return own
+        return status.source_class if status.source_class in self.symbol.may_feed() else own
 
 
 @dataclass(frozen=True)
@@ -102,15 +83,18 @@ class Decoder:
     """Decodes what changes seldom once: the same bytes give the same value again."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[type[object], str], tuple[bytes, object]] = {}
+        self._seen: dict[type[object], dict[str, tuple[bytes, object]]] = {}
 
     def decode(self, kind: type[Decoded], key: str, body: object) -> Decoded | None:
         """Return the value under a key; None if there is none, or none that this release can read."""
         if not isinstance(body, bytes):
             return None
-        seen = self._seen.get((kind, key))
+        of_kind = self._seen.get(kind)
+        if of_kind is None:
+            of_kind = self._seen[kind] = {}
+        seen = of_kind.get(key)
         if seen is None or seen[0] != body:
-            seen = self._seen[kind, key] = (body, _decoded(kind, key, body))
+            seen = of_kind[key] = (body, _decoded(kind, key, body))
         return cast(Decoded | None, seen[1])
 
 
@@ -127,55 +111,102 @@ class StateReader:
 
     def __init__(self, pool: RedisPool, settings: Settings, table: SymbolTable) -> None:
         self._pool = pool
-        self._decoder = Decoder()
         self._limit_ms = clock_limit_ms(settings.collection_interval)
         count = settings.stream_partitions
-        fastest = min(settings.timeframes, key=TIMEFRAME_MS.__getitem__)
-        self._plans = [
-            _Plan(p, table.in_partition(p, count), fastest) for p in range(count) if table.in_partition(p, count)
-        ]
-        self._commands = [command for plan in self._plans for command in plan.commands]
+        self._plans = [_Plan(p, table.in_partition(p, count)) for p in range(count) if table.in_partition(p, count)]
+        self._everything = Packed([command for plan in self._plans for command in plan.commands])
+        self._clocks = Packed([plan.commands[0] for plan in self._plans])
 
     async def read(self) -> Pipeline:
         """Return the state of all symbols. RedisAway if Redis can't say."""
-        replies = await self._pool.exchange(self._commands)
-        partitions: dict[int, PartitionState] = {}
-        symbols: dict[str, SymbolState] = {}
-        for number, plan in enumerate(self._plans):
-            values, engine, statuses = (_items(reply) for reply in replies[number * 3 : number * 3 + 3])
-            clock = self._decoder.decode(Clock, plan.clock_key, values[0] if values else None)
-            partitions[plan.partition] = PartitionState(clock, _engine_pass(engine))
-            for at, symbol in enumerate(plan.symbols):
-                symbols[symbol.name] = self._symbol(plan, at, values, statuses)
-        return Pipeline(partitions, symbols, self._limit_ms)
+        return _pipeline(self._plans, await self._pool.exchange(self._everything), self._limit_ms)
 
-    def _symbol(self, plan: "_Plan", at: int, values: list[Reply], statuses: list[Reply]) -> SymbolState:
-        symbol = plan.symbols[at]
-        signal, lane = values[1 + 2 * at : 3 + 2 * at] or (None, None)
-        return SymbolState(
-            symbol,
-            plan.partition,
-            self._decoder.decode(LaneHead, symbol.name, lane),
-            self._decoder.decode(Signal, symbol.name, signal),
-            self._decoder.decode(SymbolStatus, symbol.name, statuses[at] if statuses else None),
-        )
+    async def some(self, names: Iterable[str]) -> Pipeline:
+        """Return the state of some symbols, and all clocks and passes; names that the table lacks are left out."""
+        wanted = set(names)
+        plans = [_Plan(p.partition, [s for s in p.symbols if s.name in wanted]) for p in self._plans]
+        return _pipeline(plans, await self._pool.exchange([c for p in plans for c in p.commands]), self._limit_ms)
+
+    async def now(self, wall_ms: int) -> Now:
+        """Return the time alone: of the partition whose clock is furthest behind. RedisAway if Redis can't say."""
+        replies = await self._pool.exchange(self._clocks)
+        clocks = {
+            plan.partition: PartitionState(plan.clock.decode(Clock, plan.clock_key, reply), None)
+            for plan, reply in zip(self._plans, replies, strict=True)
+        }
+        return Pipeline(clocks, {}, self._limit_ms).now(wall_ms)
+
+
+def _pipeline(plans: Sequence["_Plan"], replies: Sequence[Reply], limit_ms: int) -> Pipeline:
+    found = iter(replies)
+    partitions: dict[int, PartitionState] = {}
+    symbols: dict[str, SymbolState] = {}
+    for plan in plans:
+        clock = plan.clock.decode(Clock, plan.clock_key, next(found))
+        partitions[plan.partition] = PartitionState(clock, _engine_pass(_items(next(found))))
+        if not plan.symbols:
+            continue
+        signals = plan.signals.decode(_items(next(found)))
+        lanes = plan.lanes.decode(_items(next(found)))
+        statuses = plan.statuses.decode(_items(next(found)))
+        states = map(SymbolState, plan.symbols, repeat(plan.partition), lanes, signals, statuses)
+        symbols.update(zip(plan.names, states, strict=True))
+    return Pipeline(partitions, symbols, limit_ms)
+
+
+class Column(Generic[Decoded]):
+    """One kind of value of each symbol of a partition. What came again is not decoded again."""
+
+    def __init__(self, kind: type[Decoded], names: Sequence[str]) -> None:
+        self._kind, self._names = kind, names
+        self._all = msgspec.json.Decoder(list[kind | None])  # type: ignore[valid-type]  # a type that is a value
+        self._one = Decoder()
+        self._bodies: list[Reply] = []
+        self._values: list[Decoded | None] = []
+
+    def decode(self, bodies: list[Reply]) -> list[Decoded | None]:
+        """Return the values; None where there is none, or none that this release can read. No bodies: none at all."""
+        bodies = bodies or [None] * len(self._names)
+        if bodies != self._bodies:
+            self._values = self._together(bodies) or self._each(bodies)
+            self._bodies = bodies
+        return self._values
+
+    def _together(self, bodies: Sequence[Reply]) -> list[Decoded | None] | None:
+        """Return them decoded at one go, a third of the time; None where one of them can't be read."""
+        joined = b",".join(body if isinstance(body, bytes) else b"null" for body in bodies)
+        try:
+            values = self._all.decode(b"[" + joined + b"]")
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        return values if len(values) == len(bodies) else None
+
+    def _each(self, bodies: Sequence[Reply]) -> list[Decoded | None]:
+        pairs = zip(self._names, bodies, strict=True)
+        return [self._one.decode(self._kind, name, body) for name, body in pairs]
 
 
 class _Plan:
-    """The three commands that read one partition."""
+    """The commands that read one partition: its clock, its pass, and of its symbols three columns."""
 
-    def __init__(self, partition: int, symbols: Sequence[Symbol], timeframe: str) -> None:
+    def __init__(self, partition: int, symbols: Sequence[Symbol]) -> None:
         self.partition = partition
         self.symbols = symbols
-        self.clock_key = keys.clock(partition)
-        wanted = [self.clock_key]
-        for symbol in symbols:
-            wanted += [keys.signal(partition, symbol.name), keys.feature_values(partition, symbol.name, timeframe)]
+        self.clock, self.clock_key = Decoder(), keys.clock(partition)
+        self.names = names = [symbol.name for symbol in symbols]
+        self.signals, self.lanes, self.statuses = (
+            Column(Signal, names), Column(LaneHead, names), Column(SymbolStatus, names),
+        )  # fmt: skip
         self.commands: list[Command] = [
-            ("MGET", *wanted),
+            ("GET", self.clock_key),
             ("HGETALL", keys.feature_pass(partition)),
-            ("HMGET", keys.symbol_status(partition), *(symbol.name for symbol in symbols)),
         ]
+        if names:
+            self.commands += [
+                ("MGET", *(keys.signal(partition, name) for name in names)),
+                ("HMGET", keys.lane_heads(partition), *names),
+                ("HMGET", keys.symbol_status(partition), *names),
+            ]
 
 
 def _items(reply: Reply) -> list[Reply]:

@@ -35,7 +35,7 @@ class Watch:
         if not opened:
             return
         wall_ms = context.wall_ms()
-        pipeline = await context.state.read()
+        pipeline = await context.state.some(position.symbol for position in opened)
         for position in opened:
             stream_ms = pipeline.now(wall_ms).stream_ms or wall_ms
             closing = presumed_closing(position, await self._ranges(context, position, pipeline), stream_ms, wall_ms)

@@ -1,9 +1,12 @@
 """What clients reported as executed: the open positions, as far as reports and our own quotes tell."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+_AGAIN = "~again~"
+"""Between a trade id that was used before and what tells the fills under it apart."""
 MAX_AGE_MS = 24 * 3_600_000  # a position without a close is presumed closed after this
 
 Outcome = Literal["reported", "stop", "target", "age"]
@@ -56,6 +59,11 @@ class Position:
     """The class that fed the series then; empty where it is not known."""
 
     @property
+    def deal(self) -> tuple[str, str, float, float]:
+        """What was bought or sold: two fills that differ in it are not one that was told twice."""
+        return self.symbol, self.action, self.lots, self.entry
+
+    @property
     def lost(self) -> bool:
         """Whether it ended with a loss: by what was reported, else by its prices, else by what was presumed."""
         closing = self.closing
@@ -97,12 +105,12 @@ class Positions:
         return next((p for p in self._by_id.values() if p.symbol == symbol and p.closing is None), None)
 
     def fill_of(self, symbol: str, alpha_id: str, since_ms: int) -> Position | None:
-        """Return a fill of this strategy on this symbol that was reported at or after `since_ms` (stream time)."""
+        """Return a fill of this strategy, or of none, on this symbol, reported at or after `since_ms` (stream time)."""
         return next(
             (
                 p
                 for p in self._by_id.values()
-                if p.symbol == symbol and p.alpha_id == alpha_id and p.opened_ms >= since_ms
+                if p.symbol == symbol and p.alpha_id in ("", alpha_id) and p.opened_ms >= since_ms
             ),
             None,
         )
@@ -115,6 +123,26 @@ class Positions:
     def get(self, trade_id: str) -> Position | None:
         """Return one position, open or closed."""
         return self._by_id.get(trade_id)
+
+    def told_again(self, position: Position) -> str:
+        """Return the id under which a fill is remembered: its own, unless another fill has taken that.
+
+        Some clients count from 1 at each start. Beside the first fill of an id there is then one more for each that
+        differs in what was bought or sold.
+        """
+        known = self._by_id.get(position.trade_id)
+        if known is None or known.deal == position.deal:
+            return position.trade_id
+        return f"{position.trade_id}{_AGAIN}{hashlib.sha256(repr(position.deal).encode()).hexdigest()[:8]}"
+
+    def ended_by(self, trade_id: str, closing: Closing) -> str:
+        """Return the id of the position that a close means: the newest under its id that is open, or ended just so."""
+        under = [p for p in self._by_id.values() if p.trade_id.partition(_AGAIN)[0] == trade_id]
+        for position in reversed(under):
+            end = position.closing
+            if end is None or end.presumed or replace(end, at_ms=closing.at_ms) == closing:
+                return position.trade_id
+        return trade_id
 
     def every(self) -> Iterable[Position]:
         """Return all that are remembered, oldest report first."""

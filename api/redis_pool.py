@@ -38,6 +38,23 @@ class Connection(Protocol):
     async def read_response(self, disable_decoding: bool) -> object: ...
 
 
+class Packed:
+    """Commands that are sent again and again: their bytes are made once."""
+
+    def __init__(self, commands: Sequence[Command]) -> None:
+        self.commands = tuple(commands)
+        self._bytes: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self.commands)
+
+    def bytes_for(self, connection: Connection) -> list[bytes]:
+        """Return what is sent; all connections of a pool pack alike."""
+        if not self._bytes:
+            self._bytes = [b"".join(connection.pack_commands(self.commands))]
+        return self._bytes
+
+
 class RedisPool:
     """At most `size` connections, each used by one exchange at a time."""
 
@@ -49,7 +66,7 @@ class RedisPool:
         self.losses = 0
         """Grows when a connection broke or an answer did not come: what was written last may be lost."""
 
-    async def exchange(self, commands: Sequence[Command], within_s: float = ANSWER_WITHIN_S) -> list[Reply]:
+    async def exchange(self, commands: Sequence[Command] | Packed, within_s: float = ANSWER_WITHIN_S) -> list[Reply]:
         """Send all commands and return one reply for each, in one round trip. An error reply is a value in the list.
 
         A connection that Redis had closed meanwhile is replaced once: commands may be executed twice. RedisAway if
@@ -84,7 +101,7 @@ class RedisPool:
         while self._idle:
             await self._idle.pop().disconnect(nowait=True)
 
-    async def _on_any_connection(self, commands: Sequence[Command]) -> list[Reply]:
+    async def _on_any_connection(self, commands: Sequence[Command] | Packed) -> list[Reply]:
         while self._idle:
             try:
                 return await self._on(self._idle.pop(), commands)
@@ -96,10 +113,14 @@ class RedisPool:
         await fresh.connect()
         return await self._on(fresh, commands)
 
-    async def _on(self, connection: Connection, commands: Sequence[Command]) -> list[Reply]:
+    async def _on(self, connection: Connection, commands: Sequence[Command] | Packed) -> list[Reply]:
         try:
-            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-            replies = [await _read(connection) for _ in commands]
+            if isinstance(commands, Packed):
+                sent = commands.bytes_for(connection)
+            else:
+                sent = connection.pack_commands(commands)
+            await connection.send_packed_command(sent, check_health=False)
+            replies = [await _read(connection) for _ in range(len(commands))]
         except BaseException:
             # Cancellation too: the rest of the answer must never be read as the answer to another question.
             await connection.disconnect(nowait=True)

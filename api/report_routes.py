@@ -48,8 +48,17 @@ async def get_positions(request: Request) -> Response:
 
 async def times(context: Context) -> tuple[int, int]:
     """Return the stream's time and real time. A report is taken without Redis too: real time stands for both then."""
-    _, stream_ms, wall_ms = await present(context)
-    return stream_ms, wall_ms
+    wall_ms = context.wall_ms()
+    stream_ms = await stream_time(context, wall_ms)
+    return wall_ms if stream_ms is None else stream_ms, wall_ms
+
+
+async def stream_time(context: Context, wall_ms: int) -> int | None:
+    """Return the stream's time; None where it can't be known, without Redis or a clock entry."""
+    try:
+        return (await context.state.now(wall_ms)).stream_ms
+    except RedisAway:
+        return None
 
 
 async def present(context: Context) -> tuple[Pipeline | None, int, int]:

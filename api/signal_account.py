@@ -5,18 +5,33 @@ from decimal import Decimal
 from functools import partial
 
 from api.positions import Position
-from api.trust import Question, market_price
+from api.trust import Ground, Question, last_price, market_price
 from common.account.gate import allow_another, allow_time, allowed_risk
 from common.account.rates import Pair, rate
 from common.errors import Rejected
 from common.sizing import exact
 
 
-def account_allows(question: Question, stream_ms: int) -> None:
-    """Rejected with the name of the rule that forbids any order now."""
+def account_refusal(question: Question, ground: Ground) -> Rejected | None:
+    """Return the rule that forbids any order now; None if none does."""
+    if not ground.judged:
+        ground.judged = True
+        try:
+            _rules_allow(question, ground.now.stream_ms or question.wall_ms)
+        except Rejected as e:
+            ground.forbidden = e
+    return ground.forbidden
+
+
+def _rules_allow(question: Question, stream_ms: int) -> None:
     rules, state = question.account.rules, question.account.state
     if rules is None:
         return
+    if question.account.unknown:
+        raise Rejected("account_unknown", f"what the account did before is not known yet: {question.account.unknown}")
+    if state is not None and stream_ms >= state.reset_ms:
+        # What the new day's limits are counted from has not been seen; the old ones may be looser.
+        raise Rejected("account_unknown", "no equity was observed since the account's day began")
     if state is None:
         raise Rejected("account_unknown", "no equity was observed yet: poll with equity, or send a heartbeat")
     allowed_risk(state, rules, question.account_equity, 0.0)
@@ -36,6 +51,10 @@ def cooled_down(question: Question, symbol: str, stream_ms: int) -> None:
 
 def risk_of(question: Question) -> Decimal:
     """Return what a trade may lose, in account currency: the set share of the equity, or less near a limit."""
+    return question.once(("risk", ""), lambda: _risk(question))
+
+
+def _risk(question: Question) -> Decimal:
     share = exact(question.settings.risk_per_trade) * exact(question.equity)
     rules, state = question.account.rules, question.account.state
     if rules is None or state is None:
@@ -47,7 +66,9 @@ def risk_of(question: Question) -> Decimal:
 
 def rate_of(question: Question, currency: str) -> Decimal:
     """Return what one of a currency is worth in the account's. Rejected("currency") if no fresh rate says."""
-    return rate(currency, question.settings.account_currency, _pairs(question))
+    return question.once(
+        ("rate", currency), lambda: rate(currency, question.settings.account_currency, _pairs(question))
+    )
 
 
 def _pairs(question: Question) -> Iterator[Pair]:
@@ -58,15 +79,18 @@ def _pairs(question: Question) -> Iterator[Pair]:
 
 
 def _at_stop(question: Question, position: Position) -> Decimal:
-    """Return what an open position loses from here to its stop. Rejected("open_risk") if nobody knows."""
+    """Return what an open position loses from here to its stop. Rejected("open_risk") if nobody knows.
+
+    Where its price is old, or its market closed, the last one and the fill are both possible: the worse counts.
+    """
     state = question.pipeline.symbols.get(position.symbol)
     if state is None or position.stop <= 0:
         raise Rejected("open_risk", f"what trade {position.trade_id} on {position.symbol} may lose is not known")
     try:
-        price = market_price(question, state)
+        prices = [market_price(question, state)]
     except Rejected:
-        price = exact(position.entry)
+        prices = [exact(position.entry), last_price(state) or exact(position.entry)]
     symbol = question.broker.held(state.symbol)
     up = 1 if position.action == "BUY" else -1
-    distance = max(Decimal(0), (price - exact(position.stop)) * up)
+    distance = max(Decimal(0), *((price - exact(position.stop)) * up for price in prices))
     return exact(position.lots) * distance * exact(symbol.contract_size) * rate_of(question, symbol.quote_currency)

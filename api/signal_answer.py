@@ -1,11 +1,10 @@
 """What may be acted on now, and what may not, for one caller: the one judgement behind every way to be told."""
 
-from dataclasses import dataclass, replace
+from collections import deque
+from dataclasses import dataclass
 
-from api.broker_book import BrokerBook
 from api.context import Context
-from api.pipeline_state import SymbolState
-from api.signal_advice import Advice, Withheld, judge
+from api.signal_advice import Advice, Unsized, Withheld, size_up, weigh
 from api.trust import Question
 
 
@@ -19,6 +18,8 @@ class Caller:
     """The caller named its equity in this very request, so that it is an observation of the account, too."""
     limit: int
     """How many signals at most."""
+    symbols: frozenset[str] = frozenset()
+    """Those that it trades, by their generic names; empty: all. No other one takes of its margin."""
 
 
 @dataclass(frozen=True)
@@ -27,32 +28,33 @@ class Answer:
 
     shown: tuple[Advice, ...]
     """The best first."""
-    unshown: tuple[Advice, ...]
-    """What the limit, or an account's rules, left no room for."""
+    unshown: tuple[Unsized, ...]
+    """What the limit, or an account's rules, left no room for: it is not sized, since nobody would be told."""
     withheld: tuple[Withheld, ...]
     wall_ms: int
+    """That moment, in real time."""
 
 
-async def answer(context: Context, caller: Caller, wall_ms: int) -> Answer:
+async def answer(context: Context, caller: Caller) -> Answer:
     """Judge every symbol by the present state. RedisAway if Redis can't say."""
-    judged = await _judged(context, caller, wall_ms)
-    advice = sorted((item for item in judged if isinstance(item, Advice)), key=_worth, reverse=True)
+    question = await _question(context, caller)
     # Under rules each is sized as if it were the only one: the room to a limit isn't there twice.
-    room = caller.limit if context.account.rules is None else 1
-    withheld = tuple(item for item in judged if isinstance(item, Withheld))
-    return Answer(tuple(advice[:room]), tuple(advice[room:]), withheld, wall_ms)
+    return _judged(question, caller.symbols, caller.limit if context.account.rules is None else 1)
 
 
-async def _judged(context: Context, caller: Caller, wall_ms: int) -> list[Advice | Withheld]:
+async def _question(context: Context, caller: Caller) -> Question:
+    """Return what the answer rests on."""
     pipeline = await context.state.read()
     ledger, account, equity = context.ledger, context.account, caller.equity
-    stream_ms = pipeline.now(wall_ms).stream_ms
+    stream_ms = pipeline.now(context.wall_ms()).stream_ms
     if caller.told and stream_ms is not None:
-        account.observe(equity, stream_ms, None, flat=not ledger.positions.opened())
-    account_equity = equity if caller.told or account.state is None else account.state.equity
-    # Asked after the read: a connection that the read found broken counts.
-    delivered = context.publisher.delivered
-    question = Question(
+        flat = not ledger.positions.opened() and not context.sightings.positions_now(context.wall_ms())
+        if account.observe(equity, stream_ms, None, flat=flat):
+            await context.memory.keep_at_once(context.wall_ms())
+    # Asked after the read, which may have taken a while: what expired meanwhile has, and a connection that the read
+    # found broken counts.
+    wall_ms = context.wall_ms()
+    return Question(
         context.settings,
         context.table,
         pipeline,
@@ -61,18 +63,29 @@ async def _judged(context: Context, caller: Caller, wall_ms: int) -> list[Advice
         account,
         wall_ms,
         equity,
-        account_equity,
+        equity if caller.told or account.state is None else account.state.equity,
         context.sightings.free_margin_now(wall_ms),
         context.sightings.positions_now(wall_ms),
-        delivered,
+        context.publisher.delivered,
+        past_known=context.past_known,
     )
-    return [judge(question, _as_traded(ledger.broker, state)) for state in pipeline.symbols.values()]
 
 
-def _as_traded(broker: BrokerBook, state: SymbolState) -> SymbolState:
-    """Return a symbol's state with the broker's terms that hold."""
-    return replace(state, symbol=broker.held(state.symbol))
+def _judged(question: Question, symbols: frozenset[str], limit: int) -> Answer:
+    states = question.pipeline.symbols
+    weighed = [weigh(question, state) for name, state in states.items() if not symbols or name in symbols]
+    withheld = [one for one in weighed if isinstance(one, Withheld)]
+    waiting = deque(sorted((one for one in weighed if isinstance(one, Unsized)), key=_worth, reverse=True))
+    shown: list[Advice] = []
+    while waiting and len(shown) < limit:
+        sized = size_up(question, waiting.popleft())
+        if isinstance(sized, Withheld):
+            withheld.append(sized)
+        else:
+            shown.append(sized)
+            question.given.append(sized.size.margin)
+    return Answer(tuple(shown), tuple(waiting), tuple(withheld), question.wall_ms)
 
 
-def _worth(advice: Advice) -> tuple[float, float]:
-    return advice.signal.quality, advice.signal.confidence
+def _worth(found: Unsized) -> tuple[float, float]:
+    return found.signal.quality, found.signal.confidence

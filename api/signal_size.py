@@ -6,7 +6,7 @@ from decimal import Decimal
 from api.pipeline_state import SymbolState
 from api.positions import Position
 from api.signal_account import rate_of, risk_of
-from api.trust import Question
+from api.trust import Question, last_price
 from common.errors import Rejected
 from common.messages import TIMEFRAME_MS, Signal
 from common.sizing import Margin, Terms, es95, exact, lots_for
@@ -18,24 +18,32 @@ TICK_VALUE_TOLERANCE = Decimal("0.1")
 
 @dataclass(frozen=True)
 class Size:
-    """Lots, and what they lose where it goes wrong, in account currency."""
+    """Lots, what they lose where it goes wrong, and what they bind, in account currency."""
 
     lots: Decimal
     at_stop: float
     """What they lose at the stop, before costs."""
     es95: float
+    margin: Decimal
 
 
 def sized(question: Question, state: SymbolState, signal: Signal) -> Size:
     """Return the size for the caller's equity. Rejected says why there is none."""
     symbol = state.symbol
-    # The stop that the client gets, rounded as it gets it, is what the size is for.
-    distance = float(abs(exact(signal.entry) - exact(round(signal.stop_loss, symbol.digits))))
-    terms = _terms(question, symbol)
-    margin = _margin(question, symbol, exact(signal.entry), terms)
-    lots = lots_for(risk_of(question), distance, terms, margin)
-    at_stop = float(lots * exact(distance) * terms.point_value)
-    return Size(lots, at_stop, es95(lots, distance, signal.atr, TIMEFRAME_MS[signal.timeframe], terms))
+    entry = exact(signal.entry)
+    market = last_price(state) or entry
+    # The stop that the client gets, rounded as it gets it, is what the size is for; from where it is further away.
+    stop = exact(round(signal.stop_loss, symbol.digits))
+    distance = float(max(abs(entry - stop), abs(market - stop)))
+    try:
+        terms = _terms(question, symbol)
+        margin = _margin(question, symbol, max(entry, market), terms)
+        lots = lots_for(risk_of(question), distance, terms, margin)
+        at_stop = float(lots * exact(distance) * terms.point_value)
+        lost = es95(lots, distance, signal.atr, TIMEFRAME_MS[signal.timeframe], terms)
+        return Size(lots, at_stop, lost, lots * margin.per_lot)
+    except ArithmeticError as e:
+        raise Rejected("terms", f"no size can be computed with the terms of {symbol.broker}: {e!r}") from e
 
 
 def _terms(question: Question, symbol: Symbol) -> Terms:
@@ -49,7 +57,8 @@ def _terms(question: Question, symbol: Symbol) -> Terms:
         return terms
     told = exact(symbol.tick_value) / exact(symbol.tick_size)
     if symbol.quote_currency == question.settings.account_currency:
-        return replace(terms, contract_size=told)
+        # A tick value that is too small would make sizes too large: it only ever makes them smaller.
+        return replace(terms, contract_size=max(told, terms.contract_size))
     if abs(told - terms.point_value) > TICK_VALUE_TOLERANCE * told:
         found = (
             f"the broker's tick value makes a point worth {told:.4f} a lot, its contract size {terms.point_value:.4f}"
@@ -59,11 +68,15 @@ def _terms(question: Question, symbol: Symbol) -> Terms:
 
 
 def _margin(question: Question, symbol: Symbol, price: Decimal, terms: Terms) -> Margin:
+    allowed = question.once(("margin", len(question.given)), lambda: _allowed_margin(question))
+    return Margin(_margin_per_lot(question, symbol, price, terms.rate), allowed)
+
+
+def _allowed_margin(question: Question) -> Decimal:
     bound = sum((_bound_by(question, position) for position in question.positions.opened()), Decimal(0))
     allowed = exact(question.settings.margin_limit) * exact(question.equity) - bound
-    if question.free_margin is not None:
-        allowed = min(allowed, exact(question.free_margin))
-    return Margin(_margin_per_lot(question, symbol, price, terms.rate), allowed)
+    allowed = allowed if question.free_margin is None else min(allowed, exact(question.free_margin))
+    return allowed - sum(question.given, Decimal(0))
 
 
 def _margin_per_lot(question: Question, symbol: Symbol, price: Decimal, quote_rate: Decimal) -> Decimal:

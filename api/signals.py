@@ -1,5 +1,7 @@
 """GET /api/signals: the advice for one caller's equity, and why there is none where there is none."""
 
+from collections import Counter
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,9 +19,13 @@ async def get_signals(request: Request) -> Response:
     """Answer with at most `limit` signals, the best first."""
     context = context_of(request)
     caller = caller_of(request, DEFAULT_LIMIT)
-    found = await served(context, caller)
-    currency, simulated = context.settings.account_currency, context.settings.simulated
-    return ascii_response(write_signals(found.shown, found.withheld, found.wall_ms, caller.equity, currency, simulated))
+    return ascii_response(_text(context, caller, await served(context, caller)))
+
+
+async def rehearse(context: Context) -> None:
+    """Answer once to nobody, so that what a first reply has to find out is known then. Retryable without Redis."""
+    caller = Caller(context.settings.default_equity, told=False, limit=LARGEST_LIMIT)
+    _text(context, caller, await answer(context, caller))
 
 
 def caller_of(request: Request, default_limit: int) -> Caller:
@@ -31,12 +37,18 @@ def caller_of(request: Request, default_limit: int) -> Caller:
 
 async def served(context: Context, caller: Caller) -> Answer:
     """Return the answer to a request, which counts as a poll: what is shown is served, the equity observed."""
-    wall_ms = context.wall_ms()
     if caller.told:
-        context.sightings.poll_wall_ms, context.sightings.equity = wall_ms, caller.equity
-    found = await answer(context, caller, wall_ms)
-    for refused in found.withheld:
-        context.metrics.count("md_signal_withheld_total", reason=refused.reason)
+        context.sightings.poll_wall_ms, context.sightings.equity = context.wall_ms(), caller.equity
+    found = await answer(context, caller)
+    for reason, count in Counter(refused.reason for refused in found.withheld).items():
+        context.metrics.count("md_signal_withheld_total", count, reason=reason)
     for advice in found.shown:
         context.ledger.remember_served(advice.signal)
     return found
+
+
+def _text(context: Context, caller: Caller, found: Answer) -> bytes:
+    settings = context.settings
+    return write_signals(
+        found.shown, found.withheld, found.wall_ms, caller.equity, settings.account_currency, settings.simulated
+    )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from common.messages import Clock
 
@@ -22,13 +23,13 @@ class Now:
         """Real time since the collector's last cycle; None if it never ran."""
         return None if self.clock is None else self.wall_ms - self.clock.wall_ms
 
-    @property
+    @cached_property
     def alive(self) -> bool:
         """Tell whether the collector's clock goes. One from the future (a wall clock was set back) doesn't count."""
         age_ms = self.clock_age_ms
         return age_ms is not None and -self.limit_ms <= age_ms <= self.limit_ms
 
-    @property
+    @cached_property
     def stream_ms(self) -> int | None:
         """The stream's time now, run on from the last entry at its speed; None if it is not known."""
         if self.clock is None:

@@ -1,11 +1,13 @@
 """Whether one symbol's data may be acted on now: the conditions that signals and exchange rates share."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TypeVar, cast
 
 from api.account import AccountBook
 from api.broker_book import BrokerBook
-from api.freshness import SILENT_AFTER_MS, data_age_ms, engine_current, engine_lag_ms
+from api.freshness import SILENT_AFTER_MS, data_age_ms, data_from_the_future, engine_current, engine_lag_ms
 from api.pipeline_state import Pipeline, SymbolState
 from api.positions import Positions
 from api.times import Now
@@ -13,7 +15,11 @@ from common.errors import Rejected
 from common.sessions import is_open
 from common.settings import Settings
 from common.sizing import exact
-from common.symbols import Symbol, SymbolTable
+from common.symbols import SourceClass, Symbol, SymbolTable
+
+Answer = TypeVar("Answer")
+NO_LIMITS = "none"
+"""LIMITS of a plan that is paid for: nothing is late."""
 
 
 @dataclass(frozen=True)
@@ -37,28 +43,116 @@ class Question:
     """How many positions a client told of lately; 0 also where nobody did."""
     journal_delivered: bool
     """Whether what was accepted by POST has been sent on since Redis was last away."""
+    past_known: bool = True
+    """Whether positions that were reported to a lost journal are known."""
+    given: list[Decimal] = field(default_factory=list)
+    """What each signal of this reply that has its size binds: it isn't there for the next one."""
+    answers: dict[tuple[str, str | int], object] = field(default_factory=dict)
+    """What was found out once for all symbols."""
+    grounds: dict[int, "Ground"] = field(default_factory=dict)
+    """By partition."""
 
-    def now(self, state: SymbolState) -> Now:
-        """Return the time of a symbol's partition."""
-        return self.pipeline.now(self.wall_ms, state.partition)
+    def ground(self, state: SymbolState) -> "Ground":
+        """Return what the symbols of a partition have in common."""
+        found = self.grounds.get(state.partition)
+        if found is None:
+            now = self.pipeline.now(self.wall_ms, state.partition)
+            found = self.grounds[state.partition] = Ground(now, _why_not_working(self, state.partition, now))
+            if self.settings.limits == NO_LIMITS:
+                found.prompt_classes = self.table.classes
+        return found
+
+    def once(self, about: tuple[str, str | int], find: Callable[[], Answer]) -> Answer:
+        """Return what `find` returns, or raise its Rejected; it is asked once for each `about`, not by each symbol."""
+        answer = self.answers.get(about)
+        if answer is None:
+            try:
+                answer = find()
+            except Rejected as e:
+                answer = e
+            self.answers[about] = answer
+        if isinstance(answer, Rejected):
+            raise Rejected(answer.reason, answer.detail)
+        return cast(Answer, answer)
+
+
+@dataclass
+class Ground:
+    """What the symbols of one partition have in common at one moment."""
+
+    now: Now
+    refusal: Rejected | None
+    """Why none of them can be acted on; None if nothing is wrong with all."""
+    open: dict[str, bool] = field(default_factory=dict)
+    """By session."""
+    forbidden: Rejected | None = None
+    """The account's rule that forbids any order now, once `judged`."""
+    judged: bool = False
+    prompt_classes: Mapping[str, SourceClass] = field(default_factory=dict)
+    """Classes that are never late."""
+
+    def nothing_wrong(self, state: SymbolState) -> bool:
+        """Tell whether a symbol's data can be acted on for sure: what holds for most symbols at most polls.
+
+        It says no more than `age_or_refusal` would: where it is not sure, that has the word.
+        """
+        lane, status, now_ms = state.lane, state.status, self.now.stream_ms
+        if lane is None or lane.market_ms is None or status is None or now_ms is None or self.refusal is not None:
+            return False
+        of_one_class = lane.source_class == status.source_class == state.symbol.series
+        on_time = not lane.warming and not lane.delay_ms and 0 <= now_ms - lane.market_ms <= SILENT_AFTER_MS
+        if not (of_one_class and on_time and status.status == "ok"):
+            return False
+        prompt = self.prompt_classes.get(lane.source_class)
+        return prompt is not None and self.is_open(prompt.session)
+
+    def is_open(self, session: str) -> bool:
+        """Tell whether a session trades now."""
+        found = self.open.get(session)
+        if found is None:
+            stream_ms = self.now.stream_ms
+            found = self.open[session] = stream_ms is not None and is_open(session, stream_ms)
+        return found
 
 
 def trusted_age_ms(question: Question, state: SymbolState) -> int:
     """Return how old the symbol's data is. Rejected with the first reason why it can't be acted on now."""
-    now = question.now(state)
-    _pipeline_works(question, state, now)
-    _one_class(state)
-    _on_time(question, state)
-    return _data_is_fresh(question, state, now)
+    found = age_or_refusal(question, state)
+    if isinstance(found, Rejected):
+        raise Rejected(found.reason, found.detail)
+    return found
+
+
+def age_or_refusal(question: Question, state: SymbolState) -> int | Rejected:
+    """Return how old the symbol's data is, or the first reason why it can't be acted on now: asked of every symbol."""
+    ground, lane, source_class = question.ground(state), state.lane, state.source_class
+    if ground.refusal is not None:
+        return ground.refusal
+    # The collector is ahead of the engine for a moment; then the new class's values warm up.
+    if lane is not None and lane.source_class != source_class:
+        return Rejected("series_changed", f"series changed to {source_class}; warming")
+    if lane is not None and lane.warming:
+        return Rejected("series_changed", lane.warming)
+    if question.settings.limits != NO_LIMITS or (lane is not None and lane.delay_ms):
+        late = _late(question, state, source_class)
+        if late is not None:
+            return late
+    return _fresh_age(question, state, source_class, ground)
 
 
 def market_price(question: Question, state: SymbolState) -> Decimal:
     """Return the newest price of a symbol. Rejected if its data can't be acted on now, or there is none."""
     trusted_age_ms(question, state)
-    forming = state.lane.forming if state.lane else None
-    if forming is None or not forming.close > 0:
-        raise Rejected("no_data", "no price yet in the bar that is being built")
-    return exact(forming.close)
+    price = last_price(state)
+    if price is None:
+        raise Rejected("no_data", "no price yet")
+    return price
+
+
+def last_price(state: SymbolState) -> Decimal | None:
+    """Return the newest price of a symbol, however old; None before the first."""
+    price = state.lane.price if state.lane is not None else None
+    return exact(price) if price is not None and price > 0 else None
 
 
 def delay_ms(symbol: Symbol, source: str, source_class: str, limits: str) -> int:
@@ -66,52 +160,52 @@ def delay_ms(symbol: Symbol, source: str, source_class: str, limits: str) -> int
 
     Paid plans (LIMITS=none) are not late.
     """
-    if limits == "none":
+    if limits == NO_LIMITS:
         return 0
     of_class = [listing for listing in symbol.sources if listing.source_class == source_class]
     own = [listing for listing in of_class if listing.vendor == source]
     return max((listing.delay_s * 1000 for listing in own or of_class), default=0)
 
 
-def _pipeline_works(question: Question, state: SymbolState, now: Now) -> None:
+def _why_not_working(question: Question, partition: int, now: Now) -> Rejected | None:
     if not now.alive:
         age = "there is none" if now.clock_age_ms is None else f"it is {now.clock_age_ms} ms old"
-        raise Rejected("collector_silent", f"expected a clock entry of at most {now.limit_ms} ms, {age}")
+        return Rejected("collector_silent", f"expected a clock entry of at most {now.limit_ms} ms, {age}")
+    if not question.past_known:
+        return Rejected("positions_unknown", "the journal is new, and the history of positions can't be read yet")
     if not question.journal_delivered:
-        raise Rejected("journal_not_delivered", "reports accepted earlier are being sent on; try again")
-    engine = question.pipeline.partitions[state.partition].engine
-    if not engine_current(engine, now, question.settings.feature_cache_ttl):
-        lag_ms = engine_lag_ms(engine, now)
-        found = "it never passed" if lag_ms is None else f"its last pass is {lag_ms} ms old"
-        raise Rejected("engine_not_current", f"expected a pass within {question.settings.feature_cache_ttl} s, {found}")
+        return Rejected("journal_not_delivered", "reports accepted earlier are being sent on; try again")
+    engine, ttl_s = question.pipeline.partitions[partition].engine, question.settings.feature_cache_ttl
+    if engine_current(engine, now, ttl_s):
+        return None
+    lag_ms = engine_lag_ms(engine, now)
+    found = "it never passed" if lag_ms is None else f"its last pass is {lag_ms} ms old"
+    return Rejected("engine_not_current", f"expected a pass within {ttl_s} s, {found}")
 
 
-def _data_is_fresh(question: Question, state: SymbolState, now: Now) -> int:
-    session = question.table.session_of(state.symbol.name, state.source_class)
-    if now.stream_ms is None or not is_open(session, now.stream_ms):
-        raise Rejected("session_closed", f"session {session} is closed")
-    if state.status is not None and state.status.status == "withheld":
-        raise Rejected("no_source", state.status.detail)
+def _late(question: Question, state: SymbolState, fed_by: str) -> Rejected | None:
+    signal, lane = state.signal, state.lane
+    source, source_class = (signal.source, signal.source_class) if signal else ("", fed_by)
+    late_ms = delay_ms(state.symbol, source, source_class, question.settings.limits)
+    if lane is not None and lane.delay_ms > late_ms:
+        late_ms = lane.delay_ms
+    if not late_ms:
+        return None
+    return Rejected("delayed_class", f"{source_class} is {late_ms // 1000} s late by contract: it feeds no signal")
+
+
+def _fresh_age(question: Question, state: SymbolState, source_class: str, ground: Ground) -> int | Rejected:
+    session = question.table.classes[source_class].session
+    if not ground.is_open(session):
+        return Rejected("session_closed", f"session {session} is closed")
+    status, now = state.status, ground.now
+    if status is not None and status.status == "withheld":
+        return Rejected("no_source", status.detail)
     age_ms = data_age_ms(state, now)
     if age_ms is None:
-        raise Rejected("no_data", "never collected")
+        return Rejected("no_data", "never collected")
     if age_ms > SILENT_AFTER_MS:
-        raise Rejected("data_stale", f"session open, but nothing for {age_ms} ms; limit {SILENT_AFTER_MS} ms")
+        return Rejected("data_stale", f"session open, but nothing for {age_ms} ms; limit {SILENT_AFTER_MS} ms")
+    if age_ms == 0 and data_from_the_future(state, now):
+        return Rejected("data_stale", "its newest data is from the future: a clock was wrong when it came")
     return age_ms
-
-
-def _one_class(state: SymbolState) -> None:
-    """The collector is ahead of the engine for a moment; then the new class's values warm up."""
-    lane = state.lane
-    if lane is not None and lane.source_class != state.source_class:
-        raise Rejected("series_changed", f"series changed to {state.source_class}; warming")
-    if lane is not None and lane.warming:
-        raise Rejected("series_changed", lane.warming)
-
-
-def _on_time(question: Question, state: SymbolState) -> None:
-    signal, lane = state.signal, state.lane
-    source, source_class = (signal.source, signal.source_class) if signal else ("", state.source_class)
-    late_ms = max(lane.delay_ms if lane else 0, delay_ms(state.symbol, source, source_class, question.settings.limits))
-    if late_ms:
-        raise Rejected("delayed_class", f"{source_class} is {late_ms // 1000} s late by contract: it feeds no signal")

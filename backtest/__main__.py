@@ -10,19 +10,23 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from backtest.causality import peeks
-from backtest.feed import Setting, run, setting_of
+from backtest.feed import Setting, run, setting_of, with_strategies
 from backtest.figures import buy_and_hold, figures
+from backtest.grid import read_grid, variants
 from backtest.history import History, read_history
 from backtest.page import page
 from backtest.report import Result, Tested, lines
-from backtest.trades import Costs, Market, trades_of
+from backtest.trades import Costs, Market, Trade, trades_of
+from backtest.walk import Forward, forward
 from common.errors import Fatal, PipelineError
 from common.settings import Settings, load_settings
+from common.strategies.strategy_file import BUILTIN
 
 TESTED, INVALID, UNDONE = 0, 1, 2
 MOST_SPLITS = 100
@@ -55,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--spread", type=float, default=10.0, help="in ticks of the symbol table (10)")
     found.add_argument("--slippage", type=float, default=2.0, help="in ticks, at each fill at the market (2)")
     found.add_argument("--splits", type=int, default=4, help="stretches of time that are judged apart (4)")
+    found.add_argument("--walk", type=int, default=0, help="parts to walk forward over; 0: none (0)")
     found.add_argument("--html", type=Path, help="write a page with charts")
     return found
 
@@ -62,15 +67,35 @@ def parser() -> argparse.ArgumentParser:
 def _test_all(options: argparse.Namespace, settings: Settings) -> list[Tested]:
     if not options.files:
         raise Fatal('FILES: expected at least one file of bars, as in make backtest FILES="EURUSD_M5.csv.gz"')
+    if not 0 <= options.walk <= MOST_SPLITS:
+        raise Fatal(f"expected WALK from 0 to {MOST_SPLITS}")
     if not (options.spread >= 0 and options.slippage >= 0 and 1 <= options.splits <= MOST_SPLITS):
         raise Fatal(f"expected SPREAD and SLIPPAGE of 0 or more and SPLITS from 1 to {MOST_SPLITS}")
     histories = [read_history(path) for path in options.files]
     settings_of = [setting_of(history, settings, options.spread) for history in histories]
     tests = sum(len(setting.rules.strategies) for setting in settings_of)
-    return [
-        test(history, setting, options.slippage, options.splits, tests)
-        for history, setting in zip(histories, settings_of, strict=True)
-    ]
+    tested = []
+    for history, setting in zip(histories, settings_of, strict=True):
+        one = test(history, setting, options.slippage, options.splits, tests)
+        walked = walk(history, setting, settings, one.costs, options.walk, tests) if options.walk else None
+        tested.append(replace(one, forward=walked))
+    return tested
+
+
+def walk(
+    history: History, setting: Setting, settings: Settings, costs: Costs, count: int, tests: int
+) -> Forward:  # fmt: skip
+    """Return what came of choosing parameters before trading them."""
+    text = (settings.strategies_file or BUILTIN).read_text(encoding="utf-8-sig")
+    market = Market(history)
+    found: dict[str, list[tuple[str, list[Trade]]]] = {}
+    for variant in variants(text, read_grid()):
+        chosen = with_strategies(setting, settings, variant.text)
+        signals = run(chosen, history.bars).signals
+        for name, label in variant.labels.items():
+            own = [signal for signal in signals if signal.strategy == name]
+            found.setdefault(name, []).append((label, trades_of(own, market, costs)))
+    return forward(history, found, costs, count, tests)
 
 
 def test(history: History, setting: Setting, slippage_ticks: float, splits: int, tests: int) -> Tested:

@@ -16,9 +16,10 @@ from common.indicators import SessionClock
 from common.messages import TIMEFRAME_MS, Bar, Clock, HistoryBars, Quote, Signal
 from common.sessions import after_open_time, next_open_ms
 from common.settings import Settings
+from common.strategies import parse_strategies
 from common.symbols import Symbol, SymbolTable, load_symbols
 from features.engine import Engine
-from features.rules import Rules, rules_of
+from features.rules import Rules, lane_outputs, rules_of
 from features.track import Feed
 
 NO_BREAK_MS = 2**62
@@ -59,6 +60,14 @@ def setting_of(history: History, settings: Settings, spread_ticks: float) -> Set
     symbol = table.symbols[history.symbol]
     unbroken = replace(rules, break_ms=NO_BREAK_MS)
     return Setting(symbol, table, unbroken, history.length_ms, spread_ticks * symbol.tick_size)
+
+
+def with_strategies(setting: Setting, settings: Settings, text: str) -> Setting:
+    """Return the same engine with the strategies of another text."""
+    timeframes = tuple(name for name, _ in setting.rules.timeframes)
+    own = settings.model_copy(update={"symbols": (setting.symbol.name,), "timeframes": timeframes})
+    strategies = parse_strategies(text, "the walk-forward's", lane_outputs(setting.rules.plan, own))
+    return replace(setting, rules=replace(setting.rules, strategies=strategies))
 
 
 def run(setting: Setting, bars: Sequence[FileBar], before: Sequence[HistoryBars] = ()) -> Run:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 from backtest.figures import Figures
 from backtest.trades import Costs, Trade
+from backtest.walk import Forward
+from backtest.walk_report import forward_lines
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Tested:
     peeked: tuple[str, ...]
     """Signals that rest on what came after them."""
     results: tuple[Result, ...]
+    forward: Forward | None = None
+    """None: nothing was walked."""
 
 
 HEAD = (
@@ -63,6 +67,8 @@ def _block(one: Tested) -> Iterator[str]:
     for result in one.results:
         yield f"  {_line(result.strategy, result.figures)}"
         yield f"  {'':<20} {result.figures.verdict}"
+    if one.forward is not None:
+        yield from forward_lines(one.forward)
 
 
 def _line(name: str, f: Figures) -> str:
@@ -85,7 +91,8 @@ def _summary(tested: Sequence[Tested]) -> Iterator[str]:
         yield "NO STRATEGY HAS AN EDGE ON THIS DATA. Do not trade these signals with real money on its strength."
     yield (
         "Nothing was fitted to these files by this run: every stretch is out of sample for it. Whoever changes"
-        " parameters after reading this has fitted them, and needs other files. Gains are without leverage."
+        " parameters after reading this has fitted them, and needs other files; so does a choice by the walk-forward's"
+        " figures. Gains are without leverage."
     )
 
 

@@ -108,8 +108,13 @@ def feature_values(partition: int, symbol: str, timeframe: str) -> str:
     return f"{{{partition}}}:features:{symbol}:{timeframe}"
 
 
+def lane_heads(partition: int) -> str:
+    """Hash: symbol -> how fresh its series is, and its newest price, as JSON: all that is read at every request."""
+    return f"{{{partition}}}:heads"
+
+
 def signal(partition: int, symbol: str) -> str:
-    """The newest Signal of one symbol, as JSON."""
+    """The newest Signal of one symbol, as JSON; gone a minute after it has expired."""
     return f"{{{partition}}}:signal:{symbol}"
 
 
@@ -144,6 +149,9 @@ def heartbeat(stage: str, instance: str) -> str:
 
 
 HEARTBEATS = "md:heartbeat:*"
+
+ACCOUNT = "md:account"
+"""What the account has done so far, as JSON, written by the api: its limits outlive its files."""
 
 KIND_OF_RUN = "md:kind_of_run"
 """Whose data this database holds: "live" or "simulated", set by the collector's first start."""

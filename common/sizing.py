@@ -6,6 +6,7 @@ A lot step such as 0.1 is no binary fraction: steps are counted in Decimal, so t
 import math
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
+from functools import lru_cache
 
 from common.errors import Rejected
 
@@ -53,6 +54,7 @@ class Margin:
     allowed: Decimal
 
 
+@lru_cache(maxsize=4_096)
 def exact(number: float) -> Decimal:
     """Return the decimal that the shortest spelling of a float names."""
     return Decimal(repr(number))

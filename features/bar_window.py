@@ -81,6 +81,10 @@ class BarWindow:
         """Return a copy of so many of them, the newest; fewer where there are no more."""
         return self._last(min(count, self.kept_bars))
 
+    def newest_record(self) -> bytes | None:
+        """Return the newest bar as it is packed; None without one."""
+        return bytes(self._packed[-_SIZE:]) or None
+
     def first_open_ms(self) -> int | None:
         """Return when the oldest bar that counts opened; None without one."""
         at = len(self._packed) - len(self) * _SIZE

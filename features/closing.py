@@ -31,6 +31,8 @@ class Tick:
     """Why candidates were not published, for each one and for each conflict."""
     withdrawn: tuple[str, ...] = ()
     """Symbols whose last signal is to be served no longer."""
+    lapsed: tuple[str, ...] = ()
+    """Symbols whose last signal expired long ago: nobody needs to be told of it any more."""
 
 
 @dataclass
@@ -78,7 +80,7 @@ class Closing:
         for slot, forming in _due(track):
             bar = self._close_bar(track, slot, forming)
             found.bars.append(bar)
-            if self._asks(bar.timeframe):
+            if self._rules.asks(bar.timeframe):
                 asked = self._ask(track, slot, forming, bar, clock)
                 if isinstance(asked, str):
                     found.withheld.append(asked)
@@ -96,10 +98,6 @@ class Closing:
         self._changes.change(track)
         return bar
 
-    def _asks(self, timeframe: str) -> bool:
-        """Tell whether strategies look at bars of a timeframe."""
-        return any(timeframe in strategy.timeframes for strategy in self._rules.strategies)
-
     def _ask(self, track: Track, slot: Slot, forming: Forming, bar: Bar, clock: Clock) -> list[Proposal] | str:
         """Return the strategies' candidates on this bar; or why none was asked."""
         lane = slot.lane
@@ -113,7 +111,7 @@ class Closing:
             values=lane.ready_values(),
             previous=lane.previous_values(),
             spread=forming.spread,
-            changed=bool(warming(track, self._asks)),
+            changed=bool(warming(track, self._rules.asks)),
         )
         why = withheld(closed)
         if why is not None:

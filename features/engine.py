@@ -31,6 +31,7 @@ class Engine:
         self.tracks = {symbol.name: self._new_track(symbol, symbol.series) for symbol in symbols}
         self._join_pairs()
         self._closing = Closing(rules, self.changes)
+        self._lapsed: tuple[str, ...] = ()
         self.late = 0
         """Quotes that came after a bar of theirs had closed, once for each such bar."""
         self.ignored = 0
@@ -148,6 +149,9 @@ class Engine:
         self.resume(clock)
         for track in self.tracks.values():
             self._refresh(track, last_ms, clock.now_ms)
+        self._lapsed = tuple(
+            name for name, track in self.tracks.items() if track.live and track.live.lapses(last_ms, clock.now_ms)
+        )
 
     @property
     def closing(self) -> bool:
@@ -157,7 +161,8 @@ class Engine:
     def close(self, has_time: Callable[[], bool]) -> Tick:
         """Close what is due, one symbol after the other while there is time: `closing` tells whether some wait."""
         assert self.clock is not None
-        tick = self._closing.close(self.clock, has_time)
+        tick = replace(self._closing.close(self.clock, has_time), lapsed=self._lapsed)
+        self._lapsed = ()
         self._follow_pairs()
         return tick if self.closing else replace(tick, requests=tuple(self._requests(self.clock.now_ms)))
 

@@ -32,6 +32,10 @@ class Rules:
     plan: Plan
     strategies: tuple[Strategy, ...]
 
+    def asks(self, timeframe: str) -> bool:
+        """Tell whether strategies look at bars of a timeframe."""
+        return any(timeframe in strategy.timeframes for strategy in self.strategies)
+
 
 def delay_ms(symbol: Symbol, source_class: str, settings: Settings) -> int:
     """Return how late the quotes of one of the symbol's classes are by contract."""

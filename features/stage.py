@@ -180,6 +180,8 @@ class FeaturesHandler:
     def _tell(self, tick: Tick, done: Done) -> None:
         if tick.bars:
             done.published.append(Publication(keys.BARS, Bars(tick.bars)))
+        # Before those of this tick: a new signal takes the place of one that lapses.
+        done.writes.extend(("DEL", keys.signal(self._partition, symbol)) for symbol in tick.lapsed)
         for signal in tick.signals:
             done.published.append(Publication(keys.SIGNALS, signal))
             done.writes.append(("SET", keys.signal(self._partition, signal.symbol), encode(signal)))

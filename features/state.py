@@ -14,6 +14,8 @@ from features.coverage import Coverage
 CLOCK_FIELD = "clock"
 PLACE_FIELD = "place"
 NO_PLACE = "0-0"
+TOLD_FOR_MS = 60_000
+"""How long a signal can be read after it has expired, to tell why it isn't served; then readers have less to read."""
 
 
 class Live(Struct, frozen=True):
@@ -22,6 +24,11 @@ class Live(Struct, frozen=True):
     action: Literal["BUY", "SELL"]
     quality: float
     expires_ms: int
+
+    def lapses(self, last_ms: int | None, now_ms: int) -> bool:
+        """Tell whether its time to be told of ends between two clock entries."""
+        end_ms = self.expires_ms + TOLD_FOR_MS
+        return end_ms <= now_ms and (last_ms is None or last_ms < end_ms)
 
 
 class SymbolState(Struct, frozen=True):

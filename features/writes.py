@@ -13,6 +13,7 @@ from common.features import FeatureSet, FormingSet, encode_features, encode_valu
 from common.redis_link import Command
 from features.builder import Forming
 from features.engine import Engine
+from features.heads import heads
 from features.readiness import utc
 from features.state import CLOCK_FIELD, Asked, asked_field, encode_value, symbol_field
 from features.track import Slot, Track, warming
@@ -43,9 +44,11 @@ def drain(engine: Engine, partition: int, clock_moved: bool, passed: bool, has_t
     slots = list(engine.changes.slots.values())
     for _, slot in slots:
         found.commands += _cache(partition, slot)
+    touched = [track for track, slot in slots if slot.touched]
     values = list(_values(engine, partition, slots, found, has_time))
     if values:
         found.commands.append(("MSET", *values))
+    found.commands += heads(engine, partition, [*engine.changes.tracks.values(), *touched])
     fields = list(_state(engine, slots, clock_moved))
     if fields:
         found.commands.append(("HSET", keys.state(partition, "features"), *fields))
@@ -77,7 +80,7 @@ def _values(
         found.values += len(slot.lane.names)
         found.skipped += max(0, slot.quotes - 1)
         slot.quotes = 0
-        waits = warming(track, lambda timeframe: any(timeframe in s.timeframes for s in engine.rules.strategies))
+        waits = warming(track, engine.rules.asks)
         setup = slot.lane.setup
         yield keys.feature_values(partition, setup.symbol, setup.timeframe)
         yield encode_features(feature_set(track, slot, clock_ms, waits))

@@ -77,7 +77,7 @@ class _Teller:
         self._cursor = client.wanted.since or client.joined
         self._told: dict[str, str] = {}  # symbol -> the id of its last signal: a Redis rolled back may bring it again
         self._spoke_s = monotonic_s()
-        self._judge = Judge(context, client.wanted.equity)
+        self._judge = Judge(context, client.wanted)
 
     async def tell(self) -> None:
         """Go on until cancelled, or until the client doesn't take what it is sent."""

@@ -4,8 +4,9 @@ import asyncio
 from contextlib import suppress
 
 from api.context import Context
+from api.live.client import Wanted
 from api.redis_pool import RedisAway
-from api.signal_advice import Advice
+from api.signal_advice import Advice, Unsized
 from api.signal_answer import Answer, Caller, answer
 from api.signals import LARGEST_LIMIT
 from common.clock import monotonic_s
@@ -19,9 +20,9 @@ PRESENT_MS = 200  # an answer that took longer is about the past: by now the sig
 class Judge:
     """Judges for one client's equity, which it named when it came: too old to be an observation of the account."""
 
-    def __init__(self, context: Context, equity: float) -> None:
+    def __init__(self, context: Context, wanted: Wanted) -> None:
         self._context = context
-        self._caller = Caller(equity, told=False, limit=LARGEST_LIMIT)
+        self._caller = Caller(wanted.equity, told=False, limit=LARGEST_LIMIT, symbols=wanted.symbols)
         self._unsure_s: float | None = None  # since when nothing can be judged
 
     async def judge(self, signal: Signal) -> tuple[Advice | str, int]:
@@ -44,7 +45,7 @@ class Judge:
         while True:
             wall_ms, found = self._context.wall_ms(), None
             with suppress(RedisAway):
-                found = await answer(self._context, self._caller, wall_ms)
+                found = await answer(self._context, self._caller)
             is_present = self._context.wall_ms() - wall_ms <= PRESENT_MS
             if found is not None and is_present and self._context.publisher.delivered:
                 self._unsure_s = None
@@ -55,5 +56,5 @@ class Judge:
             await asyncio.sleep(RETRY_S)
 
 
-def _is_of(advice: Advice, signal: Signal) -> bool:
+def _is_of(advice: Advice | Unsized, signal: Signal) -> bool:
     return (advice.signal.id, advice.signal.published_ms) == (signal.id, signal.published_ms)

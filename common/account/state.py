@@ -1,6 +1,7 @@
 """What an account has done so far, as its rules see it: pure, from one observation of its equity to the next."""
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -85,6 +86,28 @@ def observe(
     )
 
 
+def joined(states: Sequence[AccountState]) -> AccountState:
+    """Return the state that several copies of one account's, older and newer ones, speak of.
+
+    The newest holds. What never falls (a peak, a limit that was reached for good or until a reset to come) is taken
+    from whichever knows it: a copy that is behind loosens no limit.
+    """
+    newest = max(states, key=lambda state: state.seen_ms)
+    blocked = {
+        reason: until_ms
+        for state in sorted(states, key=lambda state: state.seen_ms)
+        for reason, until_ms in state.blocked.items()
+        if until_ms in (FOR_EVER, newest.reset_ms)
+    }
+    return msgspec.structs.replace(
+        newest,
+        peak_equity=max(state.peak_equity for state in states),
+        peak_balance=max(state.peak_balance for state in states),
+        peak_day_end=max(state.peak_day_end for state in states),
+        blocked={**blocked, **newest.blocked},
+    )
+
+
 def limits(state: AccountState, rules: AccountRules) -> list[Limit]:
     """Return every limit of the rules, as it stands now."""
     start, found = state.start, []
@@ -109,8 +132,13 @@ def next_reset_ms(rules: AccountRules, at_ms: int) -> int:
     """Return when the firm's next day begins."""
     zone = ZoneInfo(rules.zone)
     local = datetime.fromtimestamp(at_ms / 1000, zone)
-    day = local.date() if local.time() < rules.reset else local.date() + timedelta(days=1)
-    return int(datetime.combine(day, rules.reset, zone).timestamp() * 1000)
+    found = [_reset_on(local.date() + timedelta(days=days), rules.reset, zone) for days in (0, 1)]
+    # Not by the time of day: in the hour that comes twice in autumn it may be before a reset that is over.
+    return next(reset_ms for reset_ms in (*found, found[-1] + DAY_MS) if reset_ms > at_ms)
+
+
+def _reset_on(day: date, reset: time, zone: ZoneInfo) -> int:
+    return int(datetime.combine(day, reset, zone).timestamp() * 1000)
 
 
 def _next_day(state: AccountState, rules: AccountRules, equity: float, balance: float, at_ms: int) -> AccountState:
@@ -123,9 +151,18 @@ def _next_day(state: AccountState, rules: AccountRules, equity: float, balance: 
         state,
         reset_ms=next_reset_ms(rules, at_ms),
         anchor=anchors[rules.daily_anchor],
-        peak_day_end=max(state.peak_day_end, state.balance),
+        peak_day_end=max(state.peak_day_end, _day_end_balance(state, balance if recent else state.balance)),
         blocked={reason: until for reason, until in state.blocked.items() if reason not in UNTIL_RESET},
     )
+
+
+def _day_end_balance(state: AccountState, balance: float) -> float:
+    """Return the balance at a day's end, of which the last observation before and the first one after tell.
+
+    As with other peaks two must agree, for one wrong number would raise a floor for good: no more than two of the day,
+    or these two, had in common.
+    """
+    return min(max(state.balance, balance), max(state.peak_balance, min(state.balance, balance)))
 
 
 def _peak(state: AccountState, rules: AccountRules) -> float:

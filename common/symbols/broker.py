@@ -9,7 +9,7 @@ from common.errors import Rejected
 from common.symbols.table import Symbol
 
 POSITIVE = ("contract_size", "lot_min", "lot_step", "lot_max", "tick_size")
-LARGEST = 1e12  # beyond this somebody's formatting is broken
+LEAST, LARGEST = 1e-9, 1e12  # beyond these somebody's formatting is broken
 LARGEST_DIGITS = 10
 
 
@@ -63,6 +63,11 @@ def _optional(fields: Mapping[str, object], name: str) -> float | None:
 
 def _positive(fields: Mapping[str, object], name: str) -> float:
     value = fields.get(name)
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 < value <= LARGEST:
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and LEAST <= value <= LARGEST
+    ):
         return float(value)
-    raise Rejected("terms", f"{name} is wrong: expected a number above 0, found {value}")
+    raise Rejected("terms", f"{name} is wrong: expected a number above 0, from {LEAST} to {LARGEST}, found {value}")

@@ -105,6 +105,15 @@ class SymbolTable(_Frozen):
                 raise ValueError(f"{symbol.name}: no [class] table for {sorted(missing)}")
         return self
 
+    @model_validator(mode="after")
+    def _broker_names_are_one_symbols(self) -> Self:
+        """A fill names its symbol as the broker does: of two under one name, one would not be silenced by it."""
+        for symbol in self.symbols.values():
+            others = [s for s in self.symbols.values() if s is not symbol and symbol.broker in (s.broker, s.name)]
+            if others:
+                raise ValueError(f"{symbol.name}: broker {symbol.broker!r} is also {others[0].name}'s")
+        return self
+
     def session_of(self, symbol: str, source_class: str = "") -> str:
         """Return the name of the trading session of one class of the symbol (of its series' own class)."""
         return self.classes[source_class or self.symbols[symbol].series].session

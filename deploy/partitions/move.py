@@ -56,7 +56,19 @@ class Move:
                     yield ("XTRIM", stream.key(partition), "MAXLEN", 0)
 
     def _check(self) -> None:
-        known = {*_STAYS, *_STREAMS, "state", "status", "clock", "pass", "cache", "features", "signal", "ticks"}
+        known = {
+            *_STAYS,
+            *_STREAMS,
+            "state",
+            "status",
+            "heads",
+            "clock",
+            "pass",
+            "cache",
+            "features",
+            "signal",
+            "ticks",
+        }
         unknown = [name.decode() for name, key in self._keys if key.kind not in known]
         if unknown:
             raise Fatal(f"{self._link.where}: keys that nobody knows how to move: {', '.join(unknown[:5])}")
@@ -121,11 +133,12 @@ class Move:
         return () if symbol == DROPPED else (self._partition_of(symbol),)
 
     def _statuses(self) -> Iterator[Command]:
-        made: dict[int, list[bytes]] = defaultdict(list)
-        for partition in range(self._old):
-            for symbol, body in self._hash(keys.symbol_status(partition)).items():
-                made[self._partition_of(symbol.decode())] += [symbol, body]
-        yield from _hashes((keys.symbol_status(p), made[p]) for p in range(self._new))
+        for key in (keys.symbol_status, keys.lane_heads):
+            made: dict[int, list[bytes]] = defaultdict(list)
+            for partition in range(self._old):
+                for symbol, body in self._hash(key(partition)).items():
+                    made[self._partition_of(symbol.decode())] += [symbol, body]
+            yield from _hashes((key(p), made[p]) for p in range(self._new))
 
     def _hash(self, key: str) -> dict[bytes, bytes]:
         """Return a hash that is written anew."""

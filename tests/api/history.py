@@ -31,6 +31,12 @@ def _write(path: Path, statement: str, rows: Sequence[tuple[object, ...]]) -> No
         connection.executemany(statement, rows)
 
 
+def write_nothing(path: Path) -> None:
+    """Make a file with the schema alone, as the storer does at its start."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, "DELETE FROM bars", [()])
+
+
 def write_gap(path: Path, lane: tuple[str, str, str], from_ms: int, to_ms: int, state: str, **changes: object) -> None:
     """Store a row of the gap ledger; bars are counted as if the market never closed."""
     closed = state != "missing"

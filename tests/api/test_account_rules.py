@@ -12,6 +12,7 @@ from api import background
 from api.context import Context, make_context
 from common import keys
 from common.errors import Fatal
+from tests.api.history import write_nothing
 from tests.api.test_posts import CLOSE, FILL, entries
 from tests.api.world import NOON_MS, World, serving, settings_for
 
@@ -23,6 +24,7 @@ async def ruled(world: World, folder: Path, **changes: object) -> AsyncIterator[
     """The api under rules, over the same Redis."""
     values = {"account_rules": "ftmo_2step", "account_start_balance": 100_000.0, **changes}
     own = World(world.redis, settings_for(world.settings.redis_port, folder, **values), world.wall)
+    write_nothing(own.settings.database_path)
     async with serving(own) as pair:
         yield pair
 
@@ -99,6 +101,20 @@ async def test_without_any_observed_equity_nothing_is_advised(world: World, tmp_
         assert (await asked(client, None))[0] == "daily_loss"
 
 
+async def test_after_the_reset_nothing_is_advised_until_an_equity_of_the_new_day_is_told(
+    world: World, tmp_path: Path
+) -> None:
+    trading(world)
+    async with ruled(world, tmp_path, default_equity=100_000.0) as (client, _):
+        await asked(client, 104_000)
+        trading(world, NOON_MS + 8 * 3_600_000 - 1)
+        assert (await asked(client, None))[0] == 9.17
+        trading(world, NOON_MS + 8 * 3_600_000)  # midnight in Prague
+        assert (await asked(client, None))[0] == "account_unknown"
+        await asked(client, 104_000)
+        assert (await asked(client, None))[0] == 9.17
+
+
 async def test_what_open_positions_may_lose_is_taken_off(world: World, tmp_path: Path) -> None:
     trading(world)
     async with ruled(world, tmp_path, account_leverage=500) as (client, _):
@@ -171,6 +187,7 @@ async def test_a_journal_that_is_away_ends_none_of_the_background_work(world: Wo
     trading(world)
     values = settings_for(world.settings.redis_port, tmp_path, account_rules="ftmo_2step", account_start_balance=1e5)
     context = make_context(values, world.wall)
+    context.account.take_up([])
     context.sightings.equity = 90_000.0
     for _ in range(2):
         context.account.observe(90_000.0, NOON_MS, None, flat=True)

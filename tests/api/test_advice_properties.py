@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -15,11 +16,13 @@ from hypothesis import strategies as st
 from api.account import AccountBook
 from api.broker_book import BrokerBook
 from api.journal import Journal
-from api.pipeline_state import EnginePass, FormingHead, LaneHead, PartitionState, Pipeline, SymbolState
+from api.pipeline_state import EnginePass, PartitionState, Pipeline, SymbolState
 from api.positions import Closing, Position, Positions
-from api.signal_advice import Advice, judge
+from api.signal_account import account_refusal
+from api.signal_advice import Advice, judge, weigh, weigh_closely
 from api.signals_text import write_signals
 from api.trust import Question
+from common.features import FormingHead, LaneHead
 from common.messages import Clock, Signal
 from common.settings import Settings
 from common.sources import SymbolStatus
@@ -44,7 +47,7 @@ def bench() -> Iterator[Bench]:
     with TemporaryDirectory() as folder:
         values = settings_for(1, Path(folder))
         journal = Journal(Path(folder))
-        yield Bench(values, AccountBook(values, journal))
+        yield Bench(values, AccountBook(values))
         journal.close()
 
 
@@ -75,7 +78,7 @@ class Scene:
         name = self.signal.symbol
         series = CLASSES.get(name, "fx_spot")
         forming = FormingHead(self.at_ms, self.market, self.market, self.market)
-        lane = LaneHead(self.at_ms, "yahoo", series, forming=forming)
+        lane = LaneHead(self.at_ms, "yahoo", series, forming=forming, price=self.market)
         status = SymbolStatus("ok", "yahoo", series, "", self.at_ms)
         return SymbolState(TABLE.symbols[name], 0, lane, self.signal, status)
 
@@ -185,3 +188,40 @@ def test_nothing_is_served_from_the_moment_of_its_expiry_on(bench: Bench, scene:
     found = judge(late.question(bench), late.state)
     assert not isinstance(found, Advice)
     assert found.reason == "expired"
+
+
+AGES_MS = (None, -5_001, -1, 0, 30_000, 30_001)
+SUNDAY_MS = NOON_MS + 4 * 86_400_000
+
+
+def quiet_states(at_ms: int) -> Iterator[SymbolState]:
+    """A symbol without a signal in every condition that matters, one after the other."""
+    classes = ("cme_nq_future", "ndx_cash")
+    symbol = TABLE.symbols["NAS100"].model_copy(update={"failover": ("ndx_cash",)})
+    lanes: list[LaneHead | None] = [None]
+    for age_ms, source_class, late_ms, warming in product(AGES_MS, classes, (0, 600_000), ("", "warming")):
+        market_ms = None if age_ms is None else at_ms - age_ms
+        lanes.append(LaneHead(market_ms, "yahoo", source_class, late_ms, warming))
+    statuses: list[SymbolStatus | None] = [None]
+    for source_class, word in product(classes, ("ok", "withheld")):
+        statuses.append(SymbolStatus(word, "yahoo", source_class, "why", at_ms))  # type: ignore[arg-type]  # one of them
+    for lane, status in product(lanes, statuses):
+        yield SymbolState(symbol, 0, lane, None, status)
+
+
+@pytest.mark.parametrize("limits", ["none", "real"])
+@pytest.mark.parametrize("clock_age_ms", [0, 5_000])
+@pytest.mark.parametrize("at_ms", [NOON_MS, SUNDAY_MS])
+def test_what_is_told_at_a_glance_is_what_a_close_look_tells(
+    bench: Bench, limits: str, clock_age_ms: int, at_ms: int
+) -> None:
+    clock = Clock(1, at_ms - clock_age_ms, at_ms - clock_age_ms)
+    pipeline = Pipeline({0: PartitionState(clock, EnginePass(at_ms, at_ms))}, {}, 3_000)
+    question = Question(
+        bench.settings.model_copy(update={"limits": limits}), TABLE, pipeline, Positions(), BrokerBook(),
+        bench.account, at_ms, 1e3, 1e3, None, 0, journal_delivered=True,
+    )  # fmt: skip
+    states = list(quiet_states(at_ms))
+    ground = question.ground(states[0])
+    assert account_refusal(question, ground) is None  # as the first symbol of a reply that comes so far finds
+    assert [weigh(question, s) for s in states] == [weigh_closely(question, s, ground) for s in states]

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from common.messages import encode
+from tests.api.history import write_nothing
 from tests.api.live import BOTH, Connect, Listening, by_sse, listening, next_signal, until
 from tests.api.test_account_rules import trading
 from tests.api.test_posts import FILL
@@ -191,6 +192,7 @@ async def test_under_rules_only_the_best_is_pushed_and_the_account_is_judged_by_
 ) -> None:
     values = {"account_rules": "ftmo_2step", "account_start_balance": 100_000.0}
     ruled = World(world.redis, settings_for(world.settings.redis_port, tmp_path, **values), world.wall)
+    write_nothing(ruled.settings.database_path)
     world.alive("EURUSD", "GBPUSD")
     async with listening(ruled) as api, by_sse(api, "?equity=100000") as events:
         await events.next("hello")

@@ -12,7 +12,7 @@ import redis
 from api.app import create_app
 from api.context import Context, make_context
 from common import keys
-from common.features import FeatureSet, FormingSet, encode_features
+from common.features import FeatureSet, FormingSet, LaneHead, encode_features, encode_head
 from common.messages import Clock, Signal, encode
 from common.settings import Settings
 from common.sources import SymbolStatus, encode_report
@@ -88,6 +88,8 @@ class World:
         )
         body = encode_features(msgspec.structs.replace(features, **changes))
         self.redis.set(keys.feature_values(0, symbol, timeframe), body)
+        if timeframe == "1s":
+            self.redis.hset(keys.lane_heads(0), symbol, encode_head(head_in(body)))
 
     def status(self, symbol: str, status: str = "ok", detail: str = "", source_class: str = "") -> None:
         """Write the collector's word on a symbol; without a class, its own one feeds it."""
@@ -117,6 +119,12 @@ class World:
         for symbol in symbols:
             self.lane(symbol)
             self.status(symbol)
+
+
+def head_in(body: bytes) -> LaneHead:
+    """Return the head of a lane, as the engine writes it beside these values."""
+    head = msgspec.json.decode(body, type=LaneHead)
+    return msgspec.structs.replace(head, price=None if head.forming is None else head.forming.close)
 
 
 def signal_for(symbol: str, at_ms: int, **changes: object) -> Signal:

@@ -7,7 +7,7 @@ import pytest
 
 from common.account.gate import allow_another, allow_time, allowed_risk
 from common.account.rules import AccountRules, load_rules
-from common.account.state import AccountState, begin, limits, observe
+from common.account.state import AccountState, begin, joined, limits, next_reset_ms, observe
 from common.errors import Fatal, Rejected
 
 
@@ -140,6 +140,43 @@ def test_caps_stop_advice_at_the_profit() -> None:
     assert allowed_risk(state, rules, 101_999, 0.0) == float("inf")
     assert reason_of(state, rules, 102_000) == "daily_profit_cap"
     assert reason_of(state, rules, 110_000) == "profit_cap"
+
+
+def test_a_reset_within_the_hour_that_comes_twice_is_once_a_day() -> None:
+    """2026-10-25 in Prague: 02:00 to 03:00 comes at 00:00 UTC and at 01:00 UTC."""
+    rules = AccountRules.model_validate({"zone": "Europe/Prague", "reset": "02:30", "daily_loss": 0.05})
+    for minute in range(0, 24 * 60, 7):
+        moment_ms = at_ms("2026-10-25T00:00") + minute * 60_000
+        assert next_reset_ms(rules, moment_ms) > moment_ms
+    state = followed(rules, 100_000, ("2026-10-24T23:00", 100_000, 100_000), ("2026-10-25T00:31", 96_000, 96_000))
+    state = followed_on(state, rules, ("2026-10-25T01:10", 94_900), ("2026-10-25T01:20", 94_900))
+    assert (state.anchor, sorted(state.blocked)) == (100_000, ["daily_loss"])
+
+
+def followed_on(state: AccountState, rules: AccountRules, *seen: tuple[str, float]) -> AccountState:
+    for when, equity in seen:
+        state = observe(state, rules, equity, at_ms(when), equity, flat=True)
+    return state
+
+
+def test_one_wrong_number_at_the_end_of_a_day_raises_no_floor_for_good() -> None:
+    rules = preset("ftmo_1step")
+    state = followed(rules, 100_000, ("2026-06-15T10:00", 100_000, 100_000), ("2026-06-15T21:58", 104_000, 104_000))
+    wrong = followed_on(state, rules, ("2026-06-15T21:59", 1e9), ("2026-06-15T22:00", 104_000))
+    assert wrong.peak_day_end == 104_000
+    wrong = followed_on(state, rules, ("2026-06-15T21:59", 1.0), ("2026-06-15T22:00", 104_000))
+    assert wrong.peak_day_end == 104_000
+    late = followed_on(state, rules, ("2026-06-15T21:59", 105_000), ("2026-06-15T22:00", 105_000))
+    assert late.peak_day_end == 105_000
+
+
+def test_of_several_copies_the_newest_holds_and_none_loosens_a_limit() -> None:
+    older = followed(FTMO, 100_000, ("2026-06-15T10:00", 104_000, 104_000), ("2026-06-15T10:01", 95_000, 95_000))
+    newer = followed(FTMO, 100_000, ("2026-06-15T10:02", 100_000, 100_000))
+    found = joined([newer, older])
+    assert (found.equity, found.peak_equity, found.blocked) == (100_000, 104_000, older.blocked)
+    tomorrow = followed(FTMO, 100_000, ("2026-06-16T10:00", 100_000, 100_000))
+    assert joined([older, tomorrow]).blocked == {}
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ def filled(link: Link) -> None:
         ("HSET", keys.state(0, "collector"), "cycle", 7, "q:yahoo:EURUSD:fx_spot", "e", "q:yahoo:NAS100:x", "n"),
         ("HSET", keys.state(0, "collector"), "t:yahoo", 1),
         ("HSET", keys.symbol_status(0), "EURUSD", "ok", "XAUUSD", "closed"),
+        ("HSET", keys.lane_heads(0), "EURUSD", "fresh", "NAS100", "late"),
         ("RPUSH", keys.bar_cache(0, "EURUSD", "1m"), "bar"),
         ("SET", keys.feature_values(0, "NAS100", "5m"), "values"),
         ("SET", keys.signal(0, "XAUUSD"), "signal"),
@@ -103,6 +104,8 @@ def test_a_move_puts_everything_into_its_symbols_partition(link: Link) -> None:
     assert link.call("HGETALL", keys.state(3, "collector")) == [b"cycle", b"7", b"q:yahoo:EURUSD:fx_spot", b"e"]
     assert link.call("HGETALL", keys.state(0, "collector")) == [b"cycle", b"7", b"t:yahoo", b"1"]
     assert link.call("HGETALL", keys.symbol_status(3)) == [b"EURUSD", b"ok"]
+    assert link.call("HGETALL", keys.lane_heads(3)) == [b"EURUSD", b"fresh"]
+    assert link.call("HGETALL", keys.lane_heads(2)) == [b"NAS100", b"late"]
     assert link.call("EXISTS", keys.bar_cache(3, "EURUSD", "1m"), keys.feature_values(2, "NAS100", "5m")) == 2
     assert link.call("EXISTS", keys.terminal_ticks(3, "EURUSD"), keys.signal(0, "XAUUSD")) == 2
     assert link.call("EXISTS", keys.bar_cache(0, "EURUSD", "1m"), keys.heartbeat("storer", "storer")) == 0

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import cast
 
+import msgspec
 import pytest
 
 import features.rules as rules_module
@@ -13,6 +15,7 @@ from common.strategies import Candidate, Strategy, View
 from common.symbols import load_symbols
 from features.signals import Closed, best, propose, publish, withheld
 from features.stage import FeaturesHandler
+from features.state import Live
 from tests.features.market import START_MS, cycles, warm_up
 from tests.features.support import SIX, Entries, Store, handler
 
@@ -103,9 +106,17 @@ def test_the_newest_signal_of_a_symbol_can_be_read() -> None:
     found = signals(store, handler(store, SIX), [*warm_up(SIX), *cycles(SIX, 1, 1_200, every_s=10, sigma=0.002)])
 
     newest = {signal.symbol: signal for signal in found}
+    end_ms = cast(int, msgspec.json.decode(store.keys[keys.state(0, "features")][b"clock"])["now_ms"])
+    told = {symbol: signal for symbol, signal in newest.items() if signal.expires_ms + 60_000 > end_ms}
     assert newest
-    for symbol, signal in newest.items():
-        assert decode(store.keys[keys.signal(0, symbol)]) == signal
+    assert {s: decode(store.keys[keys.signal(0, s)]) for s in newest if keys.signal(0, s) in store.keys} == told
+
+
+@pytest.mark.parametrize(("last_ms", "now_ms", "lapses"), [
+    (60_999, 61_000, True), (60_998, 60_999, False), (61_000, 61_001, False), (None, 61_000, True), (0, 999_999, True),
+])  # fmt: skip
+def test_a_signal_is_told_of_for_a_minute_after_it_has_expired(last_ms: int | None, now_ms: int, lapses: bool) -> None:
+    assert Live("BUY", 5.0, expires_ms=1_000).lapses(last_ms, now_ms) == lapses
 
 
 def test_a_delayed_class_gives_no_signal_but_bars() -> None:

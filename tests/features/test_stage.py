@@ -10,7 +10,7 @@ import redis
 from common import keys
 from common.bars import to_bars
 from common.errors import Fatal
-from common.features import decode_features
+from common.features import FormingHead, LaneHead, decode_features
 from common.keys import BARS, FIELD, QUOTES
 from common.messages import Bars, Clock, Quotes, decode, encode
 from common.metrics import Metrics
@@ -137,6 +137,25 @@ def test_current_values_show_the_open_bar_as_if_it_closed_now() -> None:
     assert found.forming.values["momentum"] == 1.12 - 1.02
     assert found.market_ms == NOW_MS + 720_000
     assert found.delay_ms == 0
+
+
+def test_the_head_of_a_symbol_is_the_newest_price_also_between_bars() -> None:
+    store = Store()
+    stage = handler(store, timeframes=("1s", "1m"))
+    closed(store, stage, clock(NOW_MS), Quotes((quote("EURUSD", NOW_MS + 100, 1.1),)))
+    open_bar = FormingHead(NOW_MS, 1.1, 1.1, 1.1)
+    assert head(store) == LaneHead(NOW_MS + 100, "", "fx_spot", forming=open_bar, price=1.1)
+
+    closed(store, stage, clock(NOW_MS + 4_000))
+    assert head(store) == LaneHead(NOW_MS + 100, "yahoo", "fx_spot", price=1.1)
+
+    del store.keys[keys.lane_heads(0)]
+    closed(store, handler(store, timeframes=("1s", "1m")), clock(NOW_MS + 5_000))
+    assert head(store) == LaneHead(NOW_MS + 100, "yahoo", "fx_spot", price=1.1)
+
+
+def head(store: Store) -> LaneHead:
+    return msgspec.json.decode(store.keys[keys.lane_heads(0)][b"EURUSD"], type=LaneHead)
 
 
 def test_the_pass_is_confirmed_with_every_clock_entry() -> None:
