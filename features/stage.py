@@ -1,17 +1,12 @@
 """The features stage: the engine between its streams and Redis."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
 
-import msgspec
 import structlog
 
 from common import keys
-from common.bars import is_layout, unpack
 from common.clock import monotonic_s
-from common.errors import Fatal
 from common.indicators import SessionClock
 from common.messages import (
     AnyMessage,
@@ -24,17 +19,18 @@ from common.messages import (
     encode,
 )
 from common.metrics import Metrics
-from common.redis_link import Command, Link, flat_pairs
+from common.redis_link import Command, Link
 from common.sessions import after_open_time, next_open_ms
 from common.settings import Settings
 from common.stage import Batch, Entry, Outcome, Publication, StageSpec
 from common.symbols import Symbol, SymbolTable, load_symbols
 from features.closing import Tick
 from features.engine import Engine
+from features.restoring import restore
 from features.rules import Rules, delay_ms, rules_of
 from features.scanner import CONFLICT
-from features.state import NO_PLACE, PLACE_FIELD, Restored, asked_field, decode_state, symbol_field
-from features.track import Feed, Slot, Track
+from features.state import NO_PLACE, PLACE_FIELD, asked_field
+from features.track import Feed
 from features.writes import Drained, drain
 
 log = structlog.get_logger()
@@ -91,14 +87,7 @@ class FeaturesHandler:
     def restore(self, link: Link) -> Outcome:
         """Set the engine to what was committed; caches of another class, or of another layout, are dropped."""
         self.engine, self._begun = self._new_engine(), ""
-        state_key = keys.state(self._partition, "features")
-        try:
-            restored = decode_state(flat_pairs(link.call("HGETALL", state_key)))
-        except msgspec.MsgspecError as e:
-            raise Fatal(f"{state_key}: expected what this stage wrote, found: {e}") from e
-        writes = [c for name in self.engine.tracks for c in self._restore_symbol(link, name, restored)]
-        self.engine.resume(restored.clock)
-        self._place = restored.place
+        self._place, writes = restore(self.engine, self._partition, link)
         bars = sum(len(slot.lane.window) for track in self.engine.tracks.values() for slot in track.slots.values())
         log.info("features.restored", partition=self._partition, symbols=len(self.engine.tracks), bars=bars)
         return Outcome(writes=writes)
@@ -209,54 +198,6 @@ class FeaturesHandler:
             self._metrics.count("md_late_for_bars_total", self.engine.late)
             self.engine.late = 0
 
-    # -- restoring ---------------------------------------------------------------------------------
-
-    def _restore_symbol(self, link: Link, name: str, restored: Restored) -> list[Command]:
-        track, stored = self.engine.tracks[name], restored.symbols.get(name)
-        caches = self._read_caches(link, track)
-        usable = all(map(is_layout, caches))
-        if stored is not None and stored.fits(track.symbol) and stored.series != track.source_class:
-            track = self.engine.adopt(name, stored.series)
-        if stored is None or stored.series != track.source_class or not usable:
-            if track.source_class != track.symbol.series:
-                self.engine.changes.change(track)  # which class it is must outlive the rest
-            return self._drop(track, any(caches) or stored is not None)
-        track.coverage, track.signalled, track.newest_ms = stored.coverage, dict(stored.signalled), stored.newest_ms
-        track.anew_ms, track.live = stored.anew_ms, stored.live
-        gone: list[str] = []
-        for (timeframe, slot), joined in zip(track.slots.items(), caches, strict=True):
-            slot.forming = stored.forming.get(timeframe, ())
-            if _is_lost(joined, stored.newest_bars.get(timeframe)):
-                gone.append(keys.bar_cache(self._partition, name, timeframe))
-                continue
-            slot.asked = restored.asked.get(slot.lane.name)
-            slot.lane.load(joined)
-            if joined:
-                self.engine.changes.touch(track, slot)  # the plan may have changed since these values were written
-        if gone:
-            log.warning("features.cache_gone", symbol=name, caches=gone, detail="asked of the database")
-        return [("DEL", *gone)] if gone else []
-
-    def _read_caches(self, link: Link, track: Track) -> list[bytes]:
-        """Return each lane's stored bars, joined."""
-        names = [keys.bar_cache(self._partition, track.symbol.name, timeframe) for timeframe in track.slots]
-        kept = self._rules.max_bars + self._rules.anchor_bars
-        replies = link.exchange([("LRANGE", name, -kept, -1) for name in names])
-        for name, reply in zip(names, replies, strict=True):
-            if not isinstance(reply, list):
-                raise Fatal(f"{name}: expected a list, found {reply!r}")
-        return [b"".join(records) for records in cast(list[list[bytes]], replies)]
-
-    def _drop(self, track: Track, existed: bool) -> list[Command]:
-        if not existed:
-            return []
-        name = track.symbol.name
-        log.warning("features.history_dropped", symbol=name, series=track.source_class, why="another class or layout")
-        slots: Sequence[Slot] = tuple(track.slots.values())
-        caches = [keys.bar_cache(self._partition, name, timeframe) for timeframe in track.slots]
-        fields = [symbol_field(name), *(asked_field(slot.lane.name) for slot in slots)]
-        return [("DEL", *caches), ("HDEL", keys.state(self._partition, "features"), *fields)]
-
     def _new_engine(self) -> Engine:
         symbols = self._table.in_partition(self._partition, self._settings.stream_partitions)
         return Engine(self._rules, symbols, self._feed_of)
@@ -267,13 +208,6 @@ class FeaturesHandler:
             name, SessionClock(partial(next_open_ms, name), partial(after_open_time, name))
         )
         return Feed(source_class, delay_ms(symbol, source_class, self._settings), session)
-
-
-def _is_lost(joined: bytes, newest_ms: int | None) -> bool:
-    """Tell whether a bar cache does not end with the bar that it was committed with."""
-    if newest_ms is None:
-        return False
-    return not joined or int(unpack(joined)["open_ms"][-1]) != newest_ms
 
 
 def _raw_id(message: AnyMessage) -> str:

@@ -95,7 +95,7 @@ def history_calls(pipeline: ForkedPipeline) -> int:
     "F11",
     row="the bar caches deleted while the feature engine is down, its state kept, as after a restored backup",
     promise="filled from SQLite with all that they held, no vendor asked; bars and indicators as without it",
-    teeth="features/stage.py: `return False` in place of what _is_lost returns at the end",
+    teeth="features/restoring.py: `return False` in place of what _is_lost returns at the end",
 )
 @pytest.mark.timeout(300)
 def test_caches_that_are_gone_are_filled_from_sqlite_without_a_vendor(

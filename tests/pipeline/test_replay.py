@@ -133,14 +133,14 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_a_replay_of_recorded_bars_is_stored_to_the_last_row(shared: Path, tmp_path: Path, data: Path) -> None:
-    recorded_hours(shared, data, 5)
+    recorded_hours(shared, data, 3.5)  # an EMA of 200 has a value
     with Pipeline(tmp_path, SYMBOLS, BATCH_WRITE_INTERVAL="1") as pipeline:
         run_to_the_end(pipeline, data, 120)
         check_all(pipeline, data)
 
 
 def test_a_replay_of_made_bars_is_stored_to_the_last_row(tmp_path: Path, data: Path) -> None:
-    made_hours(data, 4)
+    made_hours(data, 1)
     with Pipeline(tmp_path, SYMBOLS, BATCH_WRITE_INTERVAL="1") as pipeline:
         run_to_the_end(pipeline, data, 120)
         check_all(pipeline, data)

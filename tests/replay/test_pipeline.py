@@ -50,7 +50,7 @@ def stored(original: Path, tmp_path: Path) -> Copy:
     "F21",
     row="a stored run of the real processes, in which the feature engine was killed -9, replayed into a scratch Redis",
     promise="verdicts, bars and signals come out as they were stored live",
-    teeth="features/stage.py: in _restore_symbol, slot.forming = () in place of what was stored",
+    teeth="features/restoring.py: in _restore_symbol, slot.forming = () in place of what was stored",
 )
 def test_a_run_with_a_killed_stage_is_replayed_identical(
     stored: Copy, link: Link, measured: Callable[..., None]

@@ -24,7 +24,7 @@ from tests.support import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 Start = Callable[..., "subprocess.Popen[bytes]"]
-KILLS = 10
+KILLS = 5
 ENTRIES, QUOTES_EACH = 120, 40
 
 
