@@ -92,7 +92,7 @@ def test_a_consumer_away_for_ten_minutes(tmp_path: Path, measured: Callable[...,
         measured(held_back_after_s=time.monotonic() - began_s)
         full, stopped_at = length(pipeline), pipeline.cycle()
         pipeline.simulator(f"/sim/skip?seconds={AWAY_S}", method="POST")
-        assert length(pipeline) == full < BUDGET * 1.2
+        assert length(pipeline) == full < BUDGET * 1.5  # it looks once a second, a busy machine later
         assert pipeline.cycle() == stopped_at
         pipeline.processes["validator"].send_signal(signal.SIGCONT)
         began_s = time.monotonic()
