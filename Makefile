@@ -116,8 +116,8 @@ test: $(DEV) ## run all tests (TESTS=tests/common for a part)
 coverage: $(DEV) ## the same, and which lines ran: takes twice as long
 	@$(PY) -m pytest $(TESTS) $(PYTEST_OPTIONS) --cov --cov-report=term
 
-test-long: $(DEV) ## run the long tests: a whole recorded trading day, with and without kills
-	@$(PY) -m pytest -m long -s --no-cov -n 0 tests
+test-long: $(DEV) ## run the long tests, as a whole recorded trading day with and without kills, and properties on all examples
+	@TEST_EXAMPLES=all $(PY) -m pytest -m "long or hypothesis" -s --no-cov -n 0 tests
 
 chaos: $(DEV) ## provoke every fault of docs/faults.md, and print what was promised and what came of it (TESTS=)
 	@$(PY) -m pytest -m chaos -p tests.chaos.report --no-cov $(CHAOS_OPTIONS) $(TESTS)

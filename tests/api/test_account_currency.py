@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.account.rates import Pair, rate
@@ -16,6 +16,7 @@ from common.sizing import Margin, Terms, lots_for
 from common.symbols import table as symbol_table
 from tests.api.test_posts import FILL
 from tests.api.world import World, serving, settings_for
+from tests.support_examples import examples
 
 JPY_PAIR = """
 [symbol.{name}]
@@ -159,7 +160,7 @@ def test_margin_reduces_a_size_and_below_the_minimum_there_is_none() -> None:
     allowed=st.decimals("-100", "1e7", places=2),
     per_lot=st.decimals("0.01", "1e6", places=2),
 )
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_no_size_is_above_risk_or_margin_or_off_its_step(
     risk: Decimal, distance: float, contract: tuple[float, float, float, float], price: Decimal, allowed: Decimal,
     per_lot: Decimal,

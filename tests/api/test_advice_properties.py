@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from api.account import AccountBook
@@ -29,6 +29,7 @@ from common.sources import SymbolStatus
 from common.symbols import load_symbols
 from tests.api import ea_client
 from tests.api.world import CLASSES, NOON_MS, PRICES, SYMBOLS, settings_for, signal_for
+from tests.support_examples import examples
 
 RISK = Decimal("0.01")
 TABLE = load_symbols(SYMBOLS)
@@ -125,7 +126,7 @@ def order_of(advice: Advice, scene: Scene) -> ea_client.Order:
 
 
 @given(scene=scenes() | good_scenes())
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_what_is_served_is_right_fresh_and_within_the_risk(bench: Bench, scene: Scene) -> None:
     advice = judge(scene.question(bench), scene.state)
     if not isinstance(advice, Advice):
@@ -152,7 +153,7 @@ def test_what_is_served_is_right_fresh_and_within_the_risk(bench: Bench, scene: 
 
 
 @given(scene=good_scenes(), action=st.sampled_from(("BUY", "SELL")))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_while_a_position_is_open_neither_direction_is_served_on_its_symbol(
     bench: Bench, scene: Scene, action: Literal["BUY", "SELL"]
 ) -> None:
@@ -165,7 +166,7 @@ def test_while_a_position_is_open_neither_direction_is_served_on_its_symbol(
 
 
 @given(scene=good_scenes())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_what_was_executed_once_is_never_served_again_though_it_was_closed(bench: Bench, scene: Scene) -> None:
     first = judge(scene.question(bench), scene.state)
     assert isinstance(first, Advice)
@@ -182,7 +183,7 @@ def test_what_was_executed_once_is_never_served_again_though_it_was_closed(bench
 
 
 @given(scene=good_scenes(), late_ms=st.integers(0, 10_000))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_nothing_is_served_from_the_moment_of_its_expiry_on(bench: Bench, scene: Scene, late_ms: int) -> None:
     late = replace(scene, at_ms=scene.signal.expires_ms + late_ms)
     found = judge(late.question(bench), late.state)

@@ -4,7 +4,7 @@ import json
 from urllib.parse import quote
 
 import httpx
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from api.app import routes
@@ -12,10 +12,11 @@ from api.context import Context
 from tests.api import ea_client
 from tests.api.test_posts import FILL
 from tests.api.world import World
+from tests.support_examples import examples
 
 Api = tuple[httpx.AsyncClient, Context]
 
-often = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+often = examples(120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 texts = st.text(max_size=60) | st.sampled_from(
     ["nan", "-0", "1e5", "1m", "true", "EURUSD", "limit", "\x00", "\u0663", "\U0001d7d9"]
 )

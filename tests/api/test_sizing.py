@@ -3,11 +3,12 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import Rejected
 from common.sizing import Terms, es95, lots_for
+from tests.support_examples import examples
 
 INDEX = Terms.of(1.0, 0.1, 0.1, 100.0)
 FX = Terms.of(100_000.0, 0.01, 0.01, 100.0)
@@ -62,7 +63,7 @@ def test_no_size_is_better_than_a_wrong_one(equity: float, distance: float, term
     distance=st.floats(min_value=1e-9, max_value=1e6),
     terms=st.sampled_from([INDEX, FX, GOLD]),
 )
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_every_size_is_a_step_within_the_limits_and_the_risk(
     equity: float, risk: float, distance: float, terms: Terms
 ) -> None:

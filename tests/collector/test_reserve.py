@@ -2,7 +2,7 @@
 
 import fakeredis
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector import quota_model as model
@@ -11,6 +11,7 @@ from collector.quota import Quota, Terms, Usage, view_of
 from common import keys
 from common.redis_link import Link, flat_pairs
 from tests.collector.kit import T0
+from tests.support_examples import examples
 
 
 def usage(quota: Quota, link: Link, now_ms: int) -> Usage:
@@ -84,7 +85,7 @@ def fake_link() -> Link:
     return Link(fake.connection_pool.get_connection, "fakeredis")
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(_STEPS)
 def test_the_scripts_do_what_the_model_says(steps: "list[tuple[int, tuple[int, Terms] | int]]") -> None:
     link = fake_link()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import talib
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import Fatal
@@ -13,6 +13,7 @@ from common.indicators import catalogue, load_plan, parse_plan
 from common.indicators.plan_file import BUILTIN
 from tests.common.plan_mistakes import MISTAKES
 from tests.features.talib_values import GIVEN
+from tests.support_examples import examples
 
 
 def told(line: str) -> str:
@@ -129,7 +130,7 @@ LINES = [(number, line) for number, line in enumerate(DEFAULT.splitlines(), 1) i
 
 
 @given(st.sampled_from(LINES), st.sampled_from(["function", "parameter", "input", "symbols", "twice"]), st.data())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_a_slip_anywhere_in_the_default_plan_is_told_with_its_line(
     place: tuple[int, str], kind: str, data: st.DataObject
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import talib
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.indicators import Indicator, Plan, catalogue, load_plan, parse_plan
@@ -30,6 +30,7 @@ from tests.features.talib_values import (
     runs,
     same,
 )
+from tests.support_examples import examples
 
 NAMES: tuple[str, ...] = tuple(talib.get_functions())  # type: ignore[no-untyped-call]  # as its stubs have it
 RECORDED = ["XAUUSD_M1_2020-05_08", "EURUSD_M1_2022-01_02", "NAS100_M1_2022-01"]
@@ -123,7 +124,7 @@ ODD = st.builds(
 )
 
 
-@settings(max_examples=8, deadline=None, phases=NO_SHRINKING)
+@examples(8, phases=NO_SHRINKING)
 @given(ODD, st.integers(1, 150), st.integers(1, 90), st.sampled_from([20 * MINUTE, HOUR, 3 * HOUR]), st.data())
 def test_no_series_is_too_odd(
     bars: list[Bar], max_bars: int, anchor_bars: int, session_ms: int, data: st.DataObject

@@ -5,12 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import talib
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.indicators import parse_plan
 from tests.features.made_lanes import MINUTE, NO_SHRINKING, forming, made, new_lane
 from tests.features.talib_values import F64, Life, bits, life_of
+from tests.support_examples import examples
 
 CHAINS = parse_plan(
     """
@@ -81,7 +82,7 @@ def after(begin: int, values: F64) -> F64:
 
 
 @pytest.mark.parametrize("kind", ["without gaps", "with gaps"])
-@settings(max_examples=20, deadline=None, phases=NO_SHRINKING)
+@examples(20, phases=NO_SHRINKING)
 @given(st.integers(0, 100_000), st.integers(1, 120), st.integers(1, 60), st.integers(1, 60), st.data())
 def test_chains_equal_nested_calls_of_talib_over_restarts_and_sessions(
     kind: str, seed: int, count: int, max_bars: int, anchor_bars: int, data: st.DataObject

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common import keys
@@ -26,6 +26,7 @@ from features.stage import FeaturesHandler
 from tests.features.made_lanes import MINUTE, NO_SHRINKING
 from tests.features.market import LENGTHS
 from tests.features.support import LONG_S, MONDAY_MS, NO_STRATEGIES, Entries, Store, bar, clock, quote
+from tests.support_examples import examples
 
 SYMBOLS = ("EURUSD", "GBPUSD")
 TIMEFRAMES: tuple[Timeframe, ...] = ("1m", "5m")
@@ -240,7 +241,7 @@ def check_kills(folder: Path, case: Case, kills: Collection[int]) -> None:
     assert state(killed) == state(steady)
 
 
-@settings(max_examples=25, deadline=None, phases=NO_SHRINKING)
+@examples(25, phases=NO_SHRINKING)
 @given(CASES, st.data())
 def test_a_stage_killed_anywhere_goes_on_bit_for_bit(folder: Path, case: Case, data: st.DataObject) -> None:
     check_kills(folder, case, data.draw(st.sets(st.integers(0, len(case.entries) - 1), max_size=8)))
@@ -273,7 +274,7 @@ def is_being_recomputed(found: FeatureSet) -> bool:
 
 
 @pytest.mark.usefixtures("_no_time")
-@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
+@examples(15, phases=NO_SHRINKING)
 @given(CASES, st.data())
 def test_work_put_off_leads_to_the_same_and_shows_nothing_wrong_meanwhile(
     folder: Path, case: Case, data: st.DataObject

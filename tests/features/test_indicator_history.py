@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 import talib
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.bars import Records, pack, unpack
@@ -19,6 +19,7 @@ from features.pairs import PairSeries
 from features.readiness import Unready
 from tests.features.support import bar, random_walk
 from tests.features.test_lane import MINUTE, SMALL_PLAN, lives, session
+from tests.support_examples import examples
 
 CHAINS = """
 rsi_of_obv = { function = "RSI", timeperiod = 3, input = "obv" }
@@ -89,7 +90,7 @@ def differences(plan: Plan, life: Sequence[Bar], max_bars: int, anchor_bars: int
     return wrong
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(lives(), st.integers(1, 60), st.integers(1, 60))
 def test_a_history_is_what_the_engine_had_after_each_bar(life: list[Bar], max_bars: int, anchor_bars: int) -> None:
     assert differences(ALL, life, max_bars, anchor_bars) == []
@@ -157,7 +158,7 @@ PAIRED = parse_plan(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.integers(0, 10_000), st.integers(1, 120), st.integers(2, 30), st.integers(1, 20), st.floats(0.2, 1.0))
 def test_over_two_symbols_it_ends_with_the_engines_value(
     seed: int, count: int, max_bars: int, anchor_bars: int, share: float

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import talib
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.bars import pack
@@ -18,6 +18,7 @@ from common.messages import Bar
 from features.builder import Forming
 from features.lane import Lane, LaneSetup
 from tests.features.support import MONDAY_MS, bar, random_walk
+from tests.support_examples import examples
 
 MINUTE = 60_000
 SESSION_MS = 40 * MINUTE
@@ -81,7 +82,7 @@ def lives(draw: st.DrawFn) -> list[Bar]:
     return bars
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(lives(), st.integers(1, 30), st.integers(1, 30), st.data())
 def test_a_restarted_lane_equals_one_that_lived_on_bit_for_bit(
     life: list[Bar], max_bars: int, anchor_bars: int, data: st.DataObject
@@ -116,7 +117,7 @@ def window_start(opens: Sequence[int], max_bars: int, anchor_bars: int) -> int:
     return max(0, anchors[-1] - max_bars + 1) if anchors else 0
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(lives(), st.integers(5, 30), st.integers(1, 30))
 def test_values_equal_talibs_batch_over_the_anchored_window(life: list[Bar], max_bars: int, anchor_bars: int) -> None:
     tested = lane(max_bars, anchor_bars)
@@ -134,7 +135,7 @@ def test_values_equal_talibs_batch_over_the_anchored_window(life: list[Bar], max
         assert bits(tested.values[:7]) == bits(expected)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(lives())
 def test_cumulative_values_start_at_the_sessions_first_bar(life: list[Bar]) -> None:
     tested = lane(200, 200)
@@ -156,7 +157,7 @@ def test_cumulative_values_start_at_the_sessions_first_bar(life: list[Bar]) -> N
         assert bits([values["obv"]]) == bits([obv])
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(lives(), st.integers(1, 4), st.integers(5, 40))
 def test_a_peek_gives_what_closing_the_open_bars_would(life: list[Bar], open_count: int, anchor_bars: int) -> None:
     closed, still_open = life[:-open_count], life[-open_count:]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common import keys
@@ -25,6 +25,7 @@ from tests.features.made_lanes import NO_SHRINKING
 from tests.features.market import cycles, warm_up
 from tests.features.support import MONDAY_MS, Entries, Store, bar, clock, quote
 from tests.features.talib_values import bits
+from tests.support_examples import examples
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ MARKETS = st.builds(
 DELAYS_S = st.tuples(st.sampled_from([0, 90, 600]), st.sampled_from([0, 90, 600]))
 
 
-@settings(max_examples=20, deadline=None, phases=NO_SHRINKING)
+@examples(20, phases=NO_SHRINKING)
 @given(MARKETS, DELAYS_S, st.integers(45, 70), st.integers(3, 40), st.data())
 def test_values_are_talibs_over_the_joined_bars_whatever_closes_first(
     folder: Path, messages: list[Message], delays_s: tuple[int, int], max_bars: int, anchor_bars: int,

@@ -15,7 +15,7 @@ from tests.replay.made import replayed, settings
 from tests.support import wait_until
 
 KILLED = tuple(stage for stage in STAGES if stage != "api")
-KILLS_PER_STAGE = 3
+KILLS_PER_STAGE = 2
 
 
 def replay(folder: Path, data: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -82,7 +82,7 @@ def test_kills_of_every_stage_change_no_row_of_a_recorded_replay(shared: Path, t
 @pytest.mark.short
 @fault(
     "F08",
-    row="every stage killed -9 three times in a replay of four symbols",
+    row="every stage killed -9 twice in a replay of four symbols",
     promise="the same tables, bit for bit, as without a kill",
     teeth="collector/publish.py: in open, _Committed(fence, 0, ...): begin at the first cycle again",
 )

@@ -133,7 +133,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_a_replay_of_recorded_bars_is_stored_to_the_last_row(shared: Path, tmp_path: Path, data: Path) -> None:
-    recorded_hours(shared, data, 3.5)  # an EMA of 200 has a value
+    recorded_hours(shared, data, 1.5)
     with Pipeline(tmp_path, SYMBOLS, BATCH_WRITE_INTERVAL="1") as pipeline:
         run_to_the_end(pipeline, data, 120)
         check_all(pipeline, data)

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common import keys
@@ -15,6 +15,7 @@ from common.stage import Entry
 from storer.database import Database
 from storer.rebuild import BEFORE_ALL, RawMessage, entries_between
 from storer.rows import rows_of
+from tests.support_examples import examples
 from tests.validator.support import T0, validator
 
 Raw = tuple[str, RawMessage]
@@ -71,7 +72,7 @@ def stream(rng: random.Random, cycles: int) -> Iterator[Raw]:
         yield f"{now_ms}-{sequence}", Clock(cycle, now_ms, now_ms + 9, 2.0)
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(st.integers(0, 2**32), st.integers(1, 40))
 def test_what_the_validator_judged_and_the_storer_wrote_comes_back_as_it_was(seed: int, batch: int) -> None:
     raw = list(stream(random.Random(seed), 25))

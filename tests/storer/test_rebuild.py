@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -31,6 +31,7 @@ from storer.database import Database
 from storer.rebuild import RawMessage, raw_entries
 from storer.stage import Storer
 from tests.storer.values import MINUTE, T0, entry
+from tests.support_examples import examples
 
 Raw = tuple[str, RawMessage]
 SOURCES = ("yahoo", "twelvedata", "polygon")
@@ -151,7 +152,7 @@ def entries(raw: list[Raw]) -> list[Entry]:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_the_raw_stream_comes_back_entry_by_entry(seed: int) -> None:
     from pathlib import Path
     from tempfile import TemporaryDirectory

@@ -4,7 +4,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.bars import pack, to_bar
@@ -14,6 +14,7 @@ from features.bar_window import BarWindow
 from storer.database import Database
 from storer.rows import bar_row
 from tests.storer.values import T0, bar
+from tests.support_examples import examples
 
 KINDS = (
     {"origin": "built", "complete": True}, {"origin": "built", "complete": False},
@@ -52,7 +53,7 @@ def test_any_sequence_of_bars(path: Path) -> None:
     database = Database(path)
     database.connection().execute("PRAGMA synchronous = OFF")
 
-    @settings(max_examples=60, deadline=None)
+    @examples(60)
     @given(arrivals=ARRIVALS)
     def same(arrivals: list[tuple[dict, float]]) -> None:
         assert in_sqlite(database, arrivals) == in_the_engine(arrivals)

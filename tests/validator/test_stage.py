@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common import keys
@@ -22,6 +22,7 @@ from common.messages import (
 )  # fmt: skip
 from common.metrics import Metrics
 from common.stage import Entry, Outcome, Publication
+from tests.support_examples import examples
 from tests.validator.support import (
     T0,
     TABLE,
@@ -148,7 +149,7 @@ entries = st.lists(raw_messages, max_size=30).map(
 
 
 @given(entries)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_every_quote_gets_exactly_one_verdict_whatever_it_is(found: list[Entry]) -> None:
     judge = validator()
     for entry in found:
@@ -170,7 +171,7 @@ def _has_nan(message: object) -> bool:
 
 
 @given(entries, st.integers(0, 30))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_restarted_validator_goes_on_exactly_like_an_undisturbed_one(found: list[Entry], stop: int) -> None:
     undisturbed, first, link = validator(), validator(), HashLink()
     expected = [undisturbed.handle((entry,)) for entry in found]
@@ -182,7 +183,7 @@ def test_restarted_validator_goes_on_exactly_like_an_undisturbed_one(found: list
 
 
 @given(entries)
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_batches_change_nothing(found: list[Entry]) -> None:
     one_by_one, at_once = HashLink(), HashLink()
     first, second = validator(), validator()

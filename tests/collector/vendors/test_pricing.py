@@ -4,12 +4,13 @@ import math
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.vendors.yahoo import pricing
 from tests.collector.vendors.streaming import DECLARED, DOUBLE, FLOAT, INT32, SINT64, TEXT, PricingData
 from tests.collector.vendors.streaming import pricing as encoded
+from tests.support_examples import examples
 
 VALUES: dict[int, st.SearchStrategy[Any]] = {
     TEXT: st.text(),
@@ -29,27 +30,27 @@ def test_the_table_of_fields_is_the_declared_one() -> None:
 
 
 @given(MESSAGES)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_whatever_was_encoded_is_read(fields: dict[str, Any]) -> None:
     carried = {name: value for name, value in fields.items() if not _is_default(value)}
     assert pricing.read(encoded(**fields)) == carried
 
 
 @given(MESSAGES)
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_unknown_fields_are_skipped_wherever_they_stand(fields: dict[str, Any]) -> None:
     message = encoded(**fields)
     assert pricing.read(UNKNOWN + message + UNKNOWN) == pricing.read(message)
 
 
 @given(st.binary(max_size=60))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_any_bytes_are_read_as_the_reference_reads_them(content: bytes) -> None:
     _compare(content)
 
 
 @given(MESSAGES, st.data())
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_damaged_messages_are_read_as_the_reference_reads_them(fields: dict[str, Any], data: st.DataObject) -> None:
     message = encoded(**fields)
     place = data.draw(st.integers(0, len(message)))

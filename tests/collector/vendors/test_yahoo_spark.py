@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.vendors import VENDORS
@@ -13,6 +13,7 @@ from common.messages import RawQuote
 from tests.collector.vendors.made import EURUSD_X, NQ_F
 from tests.collector.vendors.support import ask, reply
 from tests.simulator.kit import START_MS, client_of, made
+from tests.support_examples import examples
 
 YAHOO = VENDORS["yahoo"]
 
@@ -63,7 +64,7 @@ async def test_the_simulator_answers_it_without_a_cookie() -> None:
     assert all(q.market_ms is not None and now_ms - 120_000 <= q.market_ms <= now_ms for q in reading.quotes)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.integers(),
                     lambda v: st.lists(v, max_size=4) | st.dictionaries(
                         st.sampled_from(["NQ=F", "timestamp", "close", "spark", "error"]), v, max_size=4)))  # fmt: skip

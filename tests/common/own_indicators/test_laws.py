@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.indicators.own import OWN
 from tests.common.own_indicators.histories import F64, SMALL, bits, columns_of, histories
+from tests.support_examples import examples
 
 EXTRA_BARS = 40
 NAMES = sorted(OWN)
@@ -24,7 +25,7 @@ def drawn(data: st.DataObject, name: str) -> list[F64]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_opening_earlier_and_updating_equals_opening_later(name: str, data: st.DataObject) -> None:
     columns, params = drawn(data, name), SMALL.get(name, {})
@@ -39,7 +40,7 @@ def test_opening_earlier_and_updating_equals_opening_later(name: str, data: st.D
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(data=st.data())
 def test_peeking_and_updating_a_copy_change_nothing(name: str, data: st.DataObject) -> None:
     columns = drawn(data, name)
@@ -56,7 +57,7 @@ def test_peeking_and_updating_a_copy_change_nothing(name: str, data: st.DataObje
 
 
 @pytest.mark.parametrize("name", OVER_WINDOWS)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_value_rests_on_its_window_alone(name: str, data: st.DataObject) -> None:
     columns, params, least = drawn(data, name), SMALL.get(name, {}), least_bars(name)
@@ -68,7 +69,7 @@ def test_value_rests_on_its_window_alone(name: str, data: st.DataObject) -> None
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_whatever_a_bar_holds_values_are_finite_or_nan(name: str, data: st.DataObject) -> None:
     columns = drawn(data, name)
