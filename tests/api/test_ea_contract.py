@@ -101,7 +101,6 @@ async def go_through(world: World, api: Api, seed: int) -> None:
         await trade(world, api, chance, signals, equity, tally)
     assert served > 5
     assert tally.orders
-    assert tally.orders
 
 
 def check(reply: httpx.Response, limit: int) -> int:
