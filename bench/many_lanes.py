@@ -17,8 +17,9 @@ import structlog
 
 from bench.lane_costs import FIFTEEN
 from bench.row import Row
+from bench.symbol_table import SERIES, make_table
 from bench.valkey import valkey
-from bench.warm_lanes import PRICE, SERIES, fill, make_table
+from bench.warm_lanes import PRICE, fill
 from common import keys
 from common.garbage import YOUNG, Garbage
 from common.keys import FIELD, QUOTES

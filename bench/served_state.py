@@ -4,7 +4,6 @@ import http.client
 import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from common import keys
 from common.features import FeatureSet, FormingHead, FormingSet, LaneHead, encode_features, encode_head
@@ -12,36 +11,12 @@ from common.indicators import load_plan
 from common.messages import Clock, Signal, encode
 from common.redis_link import Command, Link
 from common.sources import SymbolStatus, encode_report
-from common.symbols import Symbol, SymbolTable, load_symbols
+from common.symbols import Symbol, SymbolTable
 
 STREAM_MS = 1_781_101_800_000  # a Wednesday afternoon: every session is open
 FAR_MS = 3_600_000
 PRICE = 1.1
 POSITIONS = 3
-_SYMBOL = """
-[symbol.{name}]
-title = "made up"
-broker = "{name}.e"
-series = "fx_spot"
-quote_currency = "USD"
-base_currency = "{base}"
-tick_size = 0.00001
-digits = 5
-contract_size = 100000
-lot_min = 0.01
-lot_step = 0.01
-lot_max = 50.0
-sources = [{{ vendor = "yahoo", symbol = "{name}=X", class = "fx_spot", volume = "ticks", delay_s = 0 }}]
-"""
-
-
-def make_table(folder: Path, count: int) -> SymbolTable:
-    """Write a table of so many symbols into the folder, as symbols.toml, and return it. The first is the euro."""
-    names = [f"S{number:04}" for number in range(count)]
-    head = '[class.fx_spot]\ntitle = "made up"\nsession = "fx"\n'
-    file = folder / "symbols.toml"
-    file.write_text(head + "".join(_SYMBOL.format(name=n, base="" if i else "EUR") for i, n in enumerate(names)))
-    return load_symbols(names, file)
 
 
 class Stages:

@@ -12,7 +12,8 @@ from pathlib import Path
 from bench.end_to_end import _until
 from bench.poller import Poller
 from bench.row import Row
-from bench.served_state import Stages, make_table, report
+from bench.served_state import Stages, report
+from bench.symbol_table import make_table
 from bench.valkey import free_port, valkey
 from common.redis_link import open_link
 from common.settings import Settings

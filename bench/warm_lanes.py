@@ -1,44 +1,20 @@
 """A Redis as the feature engine leaves it: full bar caches and the state of so many symbols, made up from a seed."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
+from bench.symbol_table import SERIES
 from common import keys
 from common.bars import RECORD
 from common.messages import TIMEFRAME_MS, Timeframe
 from common.redis_link import Link
 from common.settings import Settings
-from common.symbols import Symbol, SymbolTable, load_symbols
+from common.symbols import Symbol, SymbolTable
 from features.coverage import NOT_COVERED
 from features.state import SymbolState, encode_value, symbol_field
 
-SERIES = "fx_spot"
 PRICE = 1.1
-_SYMBOL = """
-[symbol.{name}]
-title = "made up"
-broker = "{name}"
-series = "fx_spot"
-quote_currency = "USD"
-tick_size = 0.00001
-digits = 5
-contract_size = 100000
-lot_min = 0.01
-lot_step = 0.01
-lot_max = 50.0
-sources = [{{ vendor = "yahoo", symbol = "{name}=X", class = "fx_spot", volume = "ticks", delay_s = 0 }}]
-"""
-
-
-def make_table(folder: Path, count: int) -> SymbolTable:
-    """Write a symbol table of so many symbols into the folder, as symbols.toml, and return it."""
-    names = [f"S{number:04}" for number in range(count)]
-    head = f'[class.{SERIES}]\ntitle = "made up"\nsession = "fx"\n'
-    file = folder / "symbols.toml"
-    file.write_text(head + "".join(_SYMBOL.format(name=name) for name in names))
-    return load_symbols(names, file)
 
 
 def fill(link: Link, settings: Settings, table: SymbolTable, start_ms: int) -> None:

@@ -22,10 +22,11 @@ from common import keys
 from common.dead_letters import hold, issue_held
 from common.errors import Fatal
 from common.fence import ExecFailed, Fence
+from common.key_types import check_types
 from common.keys import BACKFILL, FIELD, RAW, SOURCE_EVENTS
 from common.messages import Clock, RawQuote, RawQuotes, encode
 from common.reader import Undecodable
-from common.redis_link import Command, Link, flat_pairs
+from common.redis_link import Command, flat_pairs
 from common.sources import SymbolStatus, decode_status, encode_report
 from common.stage import Entry
 from common.symbols import SymbolTable
@@ -76,7 +77,7 @@ class Publisher:
         """
         statuses: dict[str, SymbolStatus] = {}
         for p, fence in self.fences.items():
-            _check_types(self._link, p)
+            check_types(self._link, _types(p))
             fence.take()
             issue_held(self._folder, fence, STAGE, p)
             state, status = (
@@ -234,15 +235,12 @@ class Publisher:
         return not polled.startswith(_moment(quote))
 
 
-def _check_types(link: Link, p: int) -> None:
-    """Fatal if a key written inside a transaction is of another type: Redis would execute the rest of it."""
-    expected = {
+def _types(p: int) -> dict[str, bytes]:
+    """Return the keys that transactions write, and their types."""
+    return {
         RAW.key(p): b"stream", SOURCE_EVENTS.key(p): b"stream", BACKFILL.key(p): b"stream",
         keys.dead(p, STAGE): b"stream", keys.state(p, STAGE): b"hash", keys.symbol_status(p): b"hash",
     }  # fmt: skip
-    for (key, kind), found in zip(expected.items(), link.exchange([("TYPE", key) for key in expected]), strict=True):
-        if found not in (kind, b"none"):
-            raise Fatal(f"{link.where}: key {key}: expected a {kind.decode()}, found {found!r}: rename it, start again")
 
 
 def _polled(source: str, quote: RawQuote) -> bytes:

@@ -12,6 +12,7 @@ from common import keys
 from common.dead_letters import dead_letter, hold, issue_held
 from common.errors import Fatal, PipelineError, Retryable
 from common.fence import ExecFailed, Fence
+from common.key_types import check_types
 from common.keys import FIELD, Stream
 from common.messages import encode
 from common.metrics import Metrics
@@ -72,7 +73,7 @@ class PartitionLoop:
     def open(self) -> None:
         """Take the partition over: a new epoch, what failed half at the last time, the committed state, the backlog."""
         self._hand, self._suspects, self._backlog_done = [], {}, False
-        check_types(self._link, self.spec, self.partition)
+        check_types(self._link, self.spec.key_types(self.partition))
         self._link.call("SET", keys.incarnation(self.partition), secrets.token_hex(8), "NX")
         self.fence.take()
         self.reader.create_groups()
@@ -292,17 +293,3 @@ class PartitionLoop:
         for stream, entry_id in [*((e.stream, e.id) for e in batch), *vanished]:
             ids.setdefault(stream.key(self.partition), []).append(entry_id)
         return [("XACK", key, self.reader.group, *entry_ids) for key, entry_ids in ids.items()]
-
-
-def check_types(link: Link, spec: StageSpec, partition: int) -> None:
-    """Fatal if a key that the stage writes inside its transactions is of another type: EXEC would do the rest."""
-    expected = {stream.key(partition): b"stream" for stream in (*spec.inputs, *spec.outputs)}
-    expected[keys.dead(partition, spec.name)] = b"stream"
-    expected[keys.state(partition, spec.name)] = b"hash"
-    expected[keys.failures(partition, spec.name)] = b"hash"
-    found = link.exchange([("TYPE", key) for key in expected])
-    for (key, kind), reply in zip(expected.items(), found, strict=True):
-        if reply not in (kind, b"none"):
-            raise Fatal(
-                f"{link.where}: key {key}: expected a {kind.decode()}, found {reply!r}: rename it and start again"
-            )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from common import keys
 from common.keys import Stream
 from common.messages import AnyMessage, Message
 from common.redis_link import Command, Link
@@ -105,3 +106,12 @@ class StageSpec:
     """An entry of these ends the lingering."""
     info: Callable[[], Mapping[str, object]] = dict
     """What the heartbeat says of the stage besides its metrics, in JSON's types."""
+
+    def key_types(self, partition: int) -> dict[str, bytes]:
+        """Return the keys of a partition that every stage's transactions write, and their types."""
+        return {
+            **{stream.key(partition): b"stream" for stream in (*self.inputs, *self.outputs)},
+            keys.dead(partition, self.name): b"stream",
+            keys.state(partition, self.name): b"hash",
+            keys.failures(partition, self.name): b"hash",
+        }

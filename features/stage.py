@@ -51,8 +51,8 @@ class Done:
     writes: list[Command] = field(default_factory=list)
     entries: int = 0
     """Of the batch, taken in."""
-    clocks: int = 0
-    """Clock entries among these, the one that is being worked on included."""
+    ticked: bool = False
+    """A clock entry is among these, or is being worked on."""
     begun: bool = False
     """The engine's time has moved."""
 
@@ -108,8 +108,8 @@ class FeaturesHandler:
         if self._place != before:
             done.writes.append(("HSET", keys.state(self._partition, "features"), PLACE_FIELD, self._place))
         until_s = max(started_s + self._pass_s, monotonic_s() + LEAST_S)
-        passed = done.clocks and not self.engine.closing
-        drained = drain(self.engine, self._partition, done.begun, bool(passed), lambda: monotonic_s() < until_s)
+        passed = done.ticked and not self.engine.closing
+        drained = drain(self.engine, self._partition, done.begun, passed, lambda: monotonic_s() < until_s)
         self._count(drained, monotonic_s() - started_s)
         return Outcome(done.published, done.writes + drained.commands, done.entries)
 
@@ -128,7 +128,7 @@ class FeaturesHandler:
         elif isinstance(message, SeriesChange):
             done.writes += self._change_series(message)
         elif isinstance(message, Clock):
-            done.clocks += 1
+            done.ticked = True
             if entry.id != self._begun:
                 done.begun = True
                 self.engine.begin(message)

@@ -26,8 +26,10 @@ class Drained:
     """What a pass leads to."""
 
     commands: list[Command] = field(default_factory=list)
+    tracks: list[Track] = field(default_factory=list)
+    """Those of the lanes whose values were worked out."""
     lanes: int = 0
-    """Whose values were worked out."""
+    """How many lanes those were."""
     values: int = 0
     """How many those were."""
     skipped: int = 0
@@ -44,11 +46,10 @@ def drain(engine: Engine, partition: int, clock_moved: bool, passed: bool, has_t
     slots = list(engine.changes.slots.values())
     for _, slot in slots:
         found.commands += _cache(partition, slot)
-    touched = [track for track, slot in slots if slot.touched]
     values = list(_values(engine, partition, slots, found, has_time))
     if values:
         found.commands.append(("MSET", *values))
-    found.commands += heads(engine, partition, [*engine.changes.tracks.values(), *touched])
+    found.commands += heads(engine, partition, [*engine.changes.tracks.values(), *found.tracks])
     fields = list(_state(engine, slots, clock_moved))
     if fields:
         found.commands.append(("HSET", keys.state(partition, "features"), *fields))
@@ -76,6 +77,7 @@ def _values(
             slot.follow_pairs()
         # A lane whose history changed tells so first: what stands in Redis is wrong from now on.
         slot.touched, slot.pairs_moved = slot.lane.stale, False
+        found.tracks.append(track)
         found.lanes += 1
         found.values += len(slot.lane.names)
         found.skipped += max(0, slot.quotes - 1)

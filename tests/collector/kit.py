@@ -113,6 +113,11 @@ class Heard:
 Behaviour = Callable[[Heard, asyncio.StreamWriter], Awaitable[None]]
 
 
+async def silent(heard: Heard, writer: asyncio.StreamWriter) -> None:
+    """Never answer."""
+    await asyncio.Event().wait()
+
+
 class FaultServer:
     """A raw HTTP/1.1 server: `behave` writes whatever it likes to the socket, after each request."""
 

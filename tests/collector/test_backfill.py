@@ -30,6 +30,7 @@ from tests.collector.kit import (
     means_of,
     ok,
     response,
+    silent,
     source_of,
     table_of,
 )
@@ -193,9 +194,6 @@ async def test_what_came_before_a_failure_is_kept_and_the_failure_told(rig: Rig)
 
 
 async def test_a_request_in_hand_at_a_crash_is_served_by_the_next_life(rig: Rig, tmp_path: Path) -> None:
-    async def silent(heard: Heard, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(30)
-
     rig.a.behave = silent
     rig.ask()
     await rig.until(lambda: rig.a.heard)  # cancelled there

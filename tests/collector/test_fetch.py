@@ -22,6 +22,7 @@ from tests.collector.kit import (
     prices,
     raw,
     response,
+    silent,
 )  # fmt: skip
 
 ASKS = (Ask("EURUSD", "EURUSD", "fx_spot"),)
@@ -64,9 +65,6 @@ async def test_a_good_reply_is_read_with_the_time_it_came(server: FaultServer) -
 
 
 async def test_connected_but_silent_ends_at_the_deadline(server: FaultServer) -> None:
-    async def silent(heard: Heard, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(30)
-
     server.behave = silent
     assert (await refused(server)).detail == "no complete reply within 0.3 s: /latest"
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from collector.runtime import Collector
+from common import keys
 from common.clock import monotonic_s
 from common.errors import Fatal
+from common.heartbeat import decode_pulse
 from common.keys import FIELD, RAW
 from common.messages import Clock, RawQuotes, decode
 from common.settings import Settings
@@ -50,15 +52,19 @@ def counting(server: FaultServer) -> Callable:
     return behave
 
 
-@asynccontextmanager
-async def running(server: FaultServer, valkey: RedisServer, folder: Path) -> AsyncIterator[Collector]:
+def collector_of(server: FaultServer, valkey: RedisServer, folder: Path) -> Collector:
     table = folder / "symbols.toml"
     table.write_text(TABLE)
     settings = Settings(
         symbols=("X",), symbols_file=table, redis_host=valkey.host, redis_port=valkey.port,
         state_dir=folder, limits="none", collection_interval=0.05, request_timeout=0.5,
     )  # fmt: skip
-    collector = Collector(settings, {"plain": PlainVendor(hosts={"": server.url})})
+    return Collector(settings, {"plain": PlainVendor(hosts={"": server.url})})
+
+
+@asynccontextmanager
+async def running(server: FaultServer, valkey: RedisServer, folder: Path) -> AsyncIterator[Collector]:
+    collector = collector_of(server, valkey, folder)
     task = asyncio.create_task(collector.run())
     try:
         yield collector
@@ -84,6 +90,16 @@ def messages(valkey: RedisServer) -> list[RawQuotes | Clock]:
 
 def cycles(valkey: RedisServer) -> list[int]:
     return [m.cycle for m in messages(valkey) if isinstance(m, Clock)]
+
+
+def reconnects(collector: Collector) -> float:
+    return sum(c.value for c in collector.metrics.snapshot().counters if c.name == "md_reconnects_total")
+
+
+def beaten_ms(valkey: RedisServer) -> int:
+    """When the collector's heart beat last: once a second."""
+    body = valkey.link().call("GET", keys.heartbeat("collector", "collector"))
+    return decode_pulse(body).wall_ms if isinstance(body, bytes) else 0
 
 
 async def test_live_cycles_keep_the_walls_pace_and_their_time_never_goes_back(
@@ -112,12 +128,12 @@ async def test_redis_killed_and_started_again_the_cycles_go_on_without_a_hole(
     folder.mkdir()
     valkey = start_valkey(folder, None, "--appendfsync", "always")
     try:
-        async with running(server, valkey, tmp_path):
+        async with running(server, valkey, tmp_path) as collector:
             await until(lambda: len(cycles(valkey)) >= 5)
             valkey.process.send_signal(signal.SIGKILL)
             valkey.process.wait()
             asked = len(server.heard)
-            await asyncio.sleep(0.3)
+            await until(lambda: reconnects(collector) >= 2)  # it has looked for it in vain
             valkey = start_valkey(folder, valkey.port)
             before = cycles(valkey)[-1]
             await until(lambda: cycles(valkey)[-1] >= before + 5)
@@ -156,8 +172,8 @@ async def test_a_stream_at_its_budget_holds_the_collector_back_until_there_is_ro
     async with running(server, redis_server, tmp_path) as collector:
         # The cycle that was under way is finished.
         await until(lambda: collector._way.held_back == ("raw",) and collector._way._no_cycle.is_set())
-        count = len(messages(redis_server))
-        await asyncio.sleep(0.3)
+        count, beat_ms = len(messages(redis_server)), beaten_ms(redis_server)
+        await until(lambda: beaten_ms(redis_server) > beat_ms)  # twenty cycles long
         assert len(messages(redis_server)) == count
         redis_server.client().delete(RAW.key(0))
         await until(lambda: len(messages(redis_server)) > 0)
@@ -168,5 +184,4 @@ async def test_a_key_of_another_type_is_found_before_anything_is_written(
 ) -> None:
     redis_server.client().set(RAW.key(0), b"not a stream")
     with pytest.raises(Fatal, match="expected a stream, found b'string'"):
-        async with running(server, redis_server, tmp_path):
-            await asyncio.sleep(0.2)
+        await asyncio.wait_for(collector_of(server, redis_server, tmp_path).run(), 10)

@@ -17,11 +17,11 @@ from deploy.supervise import call, is_running, processes
 from tests.support import free_port, wait_until
 
 STAGE = """
-import os, signal, sys, time
+import os, signal, sys
 print("up", os.environ["SUPERVISOR_PROCESS_NAME"], os.environ.get("PARTITIONS", "all"), flush=True)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 while True:
-    time.sleep(60)
+    signal.pause()
 """
 API = """
 import http.server, json, os

@@ -11,11 +11,11 @@ from deploy.layout import ROOT
 from tests.deploy.conftest import wait_until_gone
 
 MIDDLE = """
-import os, subprocess, sys, time
+import os, signal, subprocess, sys
 os.environ["SUPERVISORD_PID"] = str(os.getpid())
 child = subprocess.Popen([sys.executable, "-m", "deploy.child", "--", "sleep", "60"])
 print(child.pid, flush=True)
-time.sleep(60)
+signal.pause()
 """
 
 
