@@ -129,7 +129,7 @@ class StageRunner:
         for loop in self._loops:
             self._look_after(loop)
         while not self.stopping:
-            if self.held_back:
+            if any(self._full.values()):
                 self._sleep(0.2)
             else:
                 self._garbage_after(self._turn())

@@ -1,89 +1,17 @@
 """Which class feeds a series: at once where that is due, never one that is not allowed, and never to and fro."""
 
-from itertools import pairwise
-
-import msgspec
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from collector import series
 from collector.series import (
-    LOSSES_MS,
     NO_SOURCE_MS,
     STEADY_MS,
     TERMINAL_GONE_MS,
-    TRY_EVERY_MS,
     Allowed,
-    Change,
     Record,
 )
 from common.symbols import Symbol, load_symbols
-
-T0 = 1_763_992_800_000
-SECOND = 1_000
-OWN, SECOND_BEST, LAST, TERMINAL = "own", "second", "last", "terminal"
-ALL = Allowed(TERMINAL, (OWN, SECOND_BEST, LAST))
-
-
-class Market:
-    """What a decision looks at: which sessions are open, and which classes can be asked."""
-
-    def __init__(self, *closed: str) -> None:
-        self.closed = set(closed)
-        self.unable: set[str] = set()
-
-    def is_open(self, source_class: str, for_ms: int = 0) -> bool:
-        return source_class not in self.closed
-
-    def can_serve(self, source_class: str) -> bool:
-        return self.is_open(source_class) and source_class not in self.unable
-
-
-class Run:
-    """One symbol, second after second, as the cycles take it through."""
-
-    def __init__(self, allowed: Allowed = ALL) -> None:
-        self.allowed, self.market = allowed, Market()
-        self.up = set(allowed.vendors)
-        self.record = Record(OWN, OWN)
-        self.now_ms = T0
-        self.changes: list[tuple[int, str, Change]] = []
-        self.terminal_every_s: int | None = None
-        self._seconds = 0
-
-    def step(self) -> None:
-        self.now_ms += SECOND
-        self._seconds += 1
-        if self.terminal_every_s is not None and self._seconds % self.terminal_every_s == 0:
-            self.record = series.heard(self.record, self.now_ms)
-        change = series.decide(self.record, self.allowed, self.now_ms, self.market)
-        if change is not None:
-            self.changes.append((self.now_ms, self.record.active, change))
-            self.record = series.changed(self.record, change, self.now_ms)
-        self.record = msgspec.json.decode(msgspec.json.encode(self.record), type=Record)  # as a restart would
-        self._ask()
-
-    def _ask(self) -> None:
-        active = self.record.active
-        if active in self.allowed.vendors:
-            closed = active in self.market.closed
-            served = active in self.up and not closed
-            self.record = series.stands(self.record, served=served, closed=closed, now_ms=self.now_ms)
-        other = series.to_try(self.record, self.allowed, self.now_ms, self.market)
-        if other:
-            assert other in self.allowed.vendors
-            assert other != active
-            self.record = series.was_tried(self.record, other, served=other in self.up, now_ms=self.now_ms)
-
-    def run(self, seconds: int) -> list[tuple[int, str, str]]:
-        """Return the changes of so many seconds: after how many, to which class, why."""
-        began_ms, known = self.now_ms, len(self.changes)
-        for _ in range(seconds):
-            self.step()
-        return [((at - began_ms) // SECOND, c.source_class, c.why) for at, _, c in self.changes[known:]]
-
+from tests.collector.series_run import LAST, OWN, SECOND, SECOND_BEST, T0, TERMINAL, Market, Run
 
 # -- the terminal ---------------------------------------------------------------------------------
 
@@ -233,81 +161,3 @@ def test_an_old_sign_of_life_that_comes_again_says_nothing() -> None:
     record = series.heard(Record(OWN, OWN), T0)
     assert series.heard(record, T0 - 600_000) is record
     assert not series.is_present(record, T0 + TERMINAL_GONE_MS + 1)
-
-
-# -- whatever happens -----------------------------------------------------------------------------
-
-
-class Weather(RuleBasedStateMachine):
-    """Sources, sessions and the terminal come and go as they like."""
-
-    @initialize(failover=st.sampled_from([(), (SECOND_BEST,), (SECOND_BEST, LAST)]), listed=st.booleans())
-    def begin(self, failover: tuple[str, ...], listed: bool) -> None:
-        self.run_ = Run(Allowed(TERMINAL if listed else "", (OWN, *failover)))
-        self.down_since: dict[str, int] = {}
-        self.heard: list[int] = []
-
-    @rule(
-        up=st.sets(st.sampled_from([OWN, SECOND_BEST, LAST])),
-        closed=st.sets(st.sampled_from([OWN, SECOND_BEST, LAST, TERMINAL]), max_size=1),
-        terminal=st.sampled_from([None, None, 1, 20, 29, 33, 45]),
-        seconds=st.integers(1, 200),
-    )
-    def weather(self, up: set[str], closed: set[str], terminal: int | None, seconds: int) -> None:
-        run = self.run_
-        run.up, run.market.closed, run.terminal_every_s = up & set(run.allowed.vendors), closed, terminal
-        for _ in range(seconds):
-            before, known = run.record, len(run.changes)
-            run.step()
-            for _, source, change in run.changes[known:]:
-                self._check(before, source, change)
-            self._note()
-
-    def _note(self) -> None:
-        run = self.run_
-        for name in run.allowed.vendors:
-            serves = name in run.up or name in run.market.closed
-            self.down_since = {k: v for k, v in self.down_since.items() if not (k == name and serves)}
-            if not serves:
-                self.down_since.setdefault(name, run.now_ms)
-
-    def _check(self, before: Record, source: str, change: Change) -> None:
-        run, now_ms = self.run_, self.run_.now_ms
-        vendors = run.allowed.vendors
-        assert change.source_class != source
-        if change.why == "terminal_came":
-            assert change.source_class == run.allowed.terminal != ""
-        elif change.why == "terminal_gone":
-            assert source == run.allowed.terminal
-            assert before.heard_ms is None or now_ms - before.heard_ms > TERMINAL_GONE_MS
-        elif change.why == "class_back":
-            assert vendors.index(change.source_class) < vendors.index(source)
-            good = before.good[change.source_class]
-            assert good.last_ms - good.since_ms >= STEADY_MS
-        else:
-            assert now_ms - self.down_since[source] >= NO_SOURCE_MS - SECOND
-            assert now_ms - before.good[change.source_class].last_ms <= TRY_EVERY_MS
-
-    @invariant()
-    def only_what_is_allowed_feeds_the_series(self) -> None:
-        if not hasattr(self, "run_"):
-            return
-        allowed = self.run_.allowed
-        assert self.run_.record.active in (allowed.terminal, *allowed.vendors)
-
-    @invariant()
-    def it_never_goes_to_and_fro(self) -> None:
-        if not hasattr(self, "run_"):
-            return
-        changes = [(at_ms, change.why) for at_ms, _, change in self.run_.changes]
-        vendors = [at_ms for at_ms, why in changes if why.startswith("class_")]
-        assert all(b - a >= NO_SOURCE_MS for a, b in pairwise(vendors))
-        back = [at_ms for at_ms, why in changes if why == "class_back"]
-        assert all(b - a >= STEADY_MS for a, b in pairwise(back))
-        gone = [at_ms for at_ms, why in changes if why == "terminal_gone"]
-        for at_ms in gone:
-            assert sum(at_ms <= other < at_ms + LOSSES_MS for other in gone) <= 4
-
-
-Weather.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
-TestWeather = Weather.TestCase

@@ -6,10 +6,12 @@ from pathlib import Path
 import fakeredis
 import pytest
 
+from common.breaker import Breaker
 from common.metrics import Metrics
 from common.partition_loop import PartitionLoop
 from common.redis_link import Link
 from common.stage import StageSpec
+from tests.common.breaker_rig import made
 from tests.common.relay import relay_spec
 from tests.conftest import RedisServer
 
@@ -51,3 +53,9 @@ def new_loop(new_link: LinkFactory, tmp_path: Path) -> NewLoop:
         return loop
 
     return make
+
+
+@pytest.fixture
+def breaker(link: Link) -> Breaker:
+    """One of which nothing is known."""
+    return made(link)

@@ -12,6 +12,7 @@ from common.redis_link import Link
 from storer.database import Database
 from storer.stage import Storer
 from tests.conftest import RedisServer
+from tests.storer.ledger_play import SECOND, Play
 
 
 @pytest.fixture
@@ -50,3 +51,12 @@ def link(redis_server: RedisServer, redis_client: "redis.Redis") -> Link:
         lambda: redis.Connection(host=redis_server.host, port=redis_server.port, protocol=2),  # type: ignore[no-untyped-call]  # redis-py
         "valkey",
     )
+
+
+@pytest.fixture
+def play(path: Path) -> Iterator[Play]:
+    """A storer whose ledger begins at W0."""
+    started = Play(path)
+    assert started.at(2 * SECOND) == []
+    yield started
+    started.database.close()

@@ -15,6 +15,9 @@ from storer.stage import Storer
 from tests.storer.values import MINUTE, bar, clock, entry, quote
 
 W0 = 1_700_042_400_000  # Wednesday 2023-11-15 10:00 UTC: the middle of a trading day everywhere but in New York
+DAY = 24 * 60
+"""In minutes."""
+SECOND = 1 / 60
 LANE = Lane("EURUSD", "fx_spot", "1m")
 TERMINAL_LANE = Lane("EURUSD", "terminal_fx", "1m")
 GAP_ROWS = """

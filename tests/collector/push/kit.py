@@ -19,7 +19,9 @@ from common.clock import monotonic_s
 from common.messages import RawQuote
 from common.metrics import Metrics
 from common.symbols import SymbolTable
-from tests.collector.kit import KEY, Now
+from tests.collector.kit import KEY, T0, Now
+
+SYMBOLS = ("EURUSD", "GBPUSD")
 
 Talk = Callable[[ServerConnection], Awaitable[None]]
 
@@ -173,3 +175,14 @@ async def pushing(
         yield push
     finally:
         await push.close()
+
+
+async def until(predicate: Callable[[], object], deadline_s: float = 5.0) -> None:
+    end_s = monotonic_s() + deadline_s
+    while not predicate():  # it lies in plain attributes
+        assert monotonic_s() < end_s, "not in time"
+        await asyncio.sleep(0.002)
+
+
+def live(push: Push, symbol: str = "EURUSD", now_ms: int = T0) -> str:
+    return push.live(symbol, "fx_spot", now_ms)
