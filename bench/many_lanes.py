@@ -146,7 +146,7 @@ def _waits() -> tuple[list[float], list[float]]:
             link.call("XADD", QUOTES.key(0), "*", FIELD, clock)
             _until(lambda: link.call("HGET", keys.feature_pass(0), "cycle") == b"1")
             time.sleep(2)  # until all lanes are open
-            rng, watcher, waits, trips = random.Random(5), Watcher(settings), [], []
+            rng, watcher, waits, trips = random.Random(5), Watcher(settings, [keys.feature_values(0, name, "1m") for name in names]), [], []
             for number in range(QUOTES_OF_FEW):
                 time.sleep(APART_S)
                 price = PRICE + rng.gauss(0.0, 1e-4)
@@ -160,12 +160,13 @@ def _waits() -> tuple[list[float], list[float]]:
 class Watcher:
     """Sees when a lane's values are written, as Redis tells it: who asks again and again takes the engine's core."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, watched: Sequence[str]) -> None:
         self._client = redis.Redis(settings.redis_host, settings.redis_port)  # whose end would close the subscription
         self._client.config_set("notify-keyspace-events", "K$")
         self._told = self._client.pubsub()  # type: ignore[no-untyped-call]  # redis-py has no annotation here
-        self._told.psubscribe("__keyspace@0__:*")
-        self._told.get_message(timeout=5.0)
+        self._told.subscribe(*(f"__keyspace@0__:{key}" for key in watched))
+        for _ in watched:
+            self._told.get_message(timeout=5.0)
 
     def wait(self, key: str) -> None:
         """Return once the key is written. TimeoutError after five seconds."""

@@ -11,6 +11,8 @@ class Ahead:
     def __init__(self, running: RunningSet, session_ms: int) -> None:
         self._running, self._session_ms = running, float(session_ms)
         self._rows: list[Cells] = []
+        self._next_session: RunningSet | None = None
+        """The same with a session begun after the last of those bars; None: nobody asked yet."""
 
     def reach(self, rows: Sequence[Cells]) -> bool:
         """Go on to these bars; False if that can't be done, since it has taken others in already."""
@@ -31,13 +33,15 @@ class Ahead:
 
     def peek(self, row: Cells) -> list[float]:
         """Return the values as if this bar closed next."""
-        if self._begins(row):
-            beyond = self._running.copy()
-            beyond.begin_session()
-            return beyond.peek(row)
-        return self._running.peek(row)
+        if not self._begins(row):
+            return self._running.peek(row)
+        if self._next_session is None:
+            self._next_session = self._running.copy()
+            self._next_session.begin_session()
+        return self._next_session.peek(row)
 
     def _enter(self, row: Cells) -> None:
+        self._next_session = None
         if self._begins(row):
             self._running.begin_session()
         self._session_ms = row[-1]

@@ -129,9 +129,8 @@ def _not_ready(track: Track, slot: Slot, clock_ms: int) -> dict[str, str]:
         return {}
     anew = "" if track.anew_ms is None else f"series changed to {track.source_class}; "
     more = _more(slot.asked)
-    earliest = {
-        bars: utc(lane.ready_at(clock_ms, bars)) for bars in {why.lacking_bars for why in lane.unready.values()}
-    }
+    lacking = {why.lacking_bars for why in lane.unready.values() if why.lacking_bars}
+    earliest = {bars: utc(lane.ready_at(clock_ms, bars)) for bars in lacking}
     texts: dict[str, str] = {}
     for name, why in lane.unready.items():
         when = f", not before {earliest[why.lacking_bars]}" if why.lacking_bars and clock_ms else ""
