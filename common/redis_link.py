@@ -1,5 +1,6 @@
 """One blocking connection to Redis that speaks raw commands: several in one round trip, replies as they came."""
 
+import socket
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
@@ -88,6 +89,15 @@ class Link:
         if isinstance(reply, ResponseError):
             raise CommandRefused(f"{self.where}: {command[0]!r} {command[1:2]}: {reply}")
         return reply
+
+    def raw_socket(self) -> socket.socket | None:
+        """Return the connection's socket, for long replies that are read off it as they come: see packed_lists.
+
+        None where the connection has none, or hides it. RedisAway.
+        """
+        self.exchange([("PING",)])  # connected, and nothing on its way
+        found = getattr(self._connection, "_sock", None)  # redis-py has no public name for it
+        return found if isinstance(found, socket.socket) else None
 
     def close(self) -> None:
         """Drop the connection; the next use opens a new one."""

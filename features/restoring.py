@@ -1,17 +1,16 @@
 """The engine as it was committed: its state, and the bar caches that its lanes rest on."""
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import structlog
 
 from common import keys
-from common.bars import is_layout, unpack
+from common.bars import RECORD, is_layout, unpack
 from common.errors import Fatal
+from common.packed_lists import packed_lists
 from common.redis_link import Command, Link, flat_pairs
 from features.engine import Engine
-from features.rules import Rules
 from features.state import Restored, asked_field, decode_state, symbol_field
 from features.track import Slot, Track
 
@@ -28,14 +27,21 @@ def restore(engine: Engine, partition: int, link: Link) -> tuple[str, list[Comma
         restored = decode_state(flat_pairs(link.call("HGETALL", state_key)))
     except msgspec.MsgspecError as e:
         raise Fatal(f"{state_key}: expected what this stage wrote, found: {e}") from e
-    writes = [c for name in engine.tracks for c in _restore_symbol(engine, partition, link, name, restored)]
+    caches = _caches(engine, partition, link)
+    writes = [
+        command
+        for name, track in engine.tracks.items()
+        for command in _restore_symbol(engine, partition, name, restored, [next(caches) for _ in track.slots])
+    ]
     engine.resume(restored.clock)
     return restored.place, writes
 
 
-def _restore_symbol(engine: Engine, partition: int, link: Link, name: str, restored: Restored) -> list[Command]:
+def _restore_symbol(
+    engine: Engine, partition: int, name: str, restored: Restored, caches: Sequence[bytes]
+) -> list[Command]:
+    """Restore one symbol. caches: of its lanes, the stored bars."""
     track, stored = engine.tracks[name], restored.symbols.get(name)
-    caches = _read_caches(engine.rules, partition, link, track)
     usable = all(map(is_layout, caches))
     if stored is not None and stored.fits(track.symbol) and stored.series != track.source_class:
         track = engine.adopt(name, stored.series)
@@ -60,15 +66,12 @@ def _restore_symbol(engine: Engine, partition: int, link: Link, name: str, resto
     return [("DEL", *gone)] if gone else []
 
 
-def _read_caches(rules: Rules, partition: int, link: Link, track: Track) -> list[bytes]:
-    """Return each lane's stored bars, joined."""
-    names = [keys.bar_cache(partition, track.symbol.name, timeframe) for timeframe in track.slots]
-    kept = rules.max_bars + rules.anchor_bars
-    replies = link.exchange([("LRANGE", name, -kept, -1) for name in names])
-    for name, reply in zip(names, replies, strict=True):
-        if not isinstance(reply, list):
-            raise Fatal(f"{name}: expected a list, found {reply!r}")
-    return [b"".join(records) for records in cast(list[list[bytes]], replies)]
+def _caches(engine: Engine, partition: int, link: Link) -> Iterator[bytes]:
+    """Yield each lane's stored bars, joined."""
+    names = [
+        keys.bar_cache(partition, name, timeframe) for name, track in engine.tracks.items() for timeframe in track.slots
+    ]
+    return packed_lists(link, names, engine.rules.max_bars + engine.rules.anchor_bars, RECORD.itemsize)
 
 
 def _drop(partition: int, track: Track, existed: bool) -> list[Command]:

@@ -101,6 +101,9 @@ class Store:
         """Execute commands in order."""
         return [self.call(*command) for command in commands]
 
+    def raw_socket(self) -> None:
+        """Have none."""
+
     def commit(self, outcome: Outcome) -> Outcome:
         """Execute an outcome's writes, and return it."""
         self.exchange(outcome.writes)
