@@ -11,7 +11,7 @@ from math import isfinite
 
 import numpy as np
 
-from common.bars import VOLUME_KINDS, Records, bucket_end_ms, pack
+from common.bars import INCOMPLETE, VOLUME_KINDS, Records, bucket_end_ms, pack
 from common.indicators import F64, NAN, Cells, Columns, Indicator, Program, RunningSet, SessionClock
 from common.indicators.anchors import I64, first_bar, lane_name
 from common.indicators.columns import columns_of
@@ -99,9 +99,14 @@ class Lane:
         return {n: v for n, v in zip(self.names, self.previous, strict=True) if isfinite(v)}
 
     def longest_hole_bars(self, lookback_bars: int) -> int:
-        """Return the longest hole within so many bars before the last one, in bars of open market time."""
-        open_ms = self.window.window()["open_ms"][-lookback_bars - 1 :]
-        return longest_hole_bars(open_ms, self.setup.timeframe_ms, self._session.after_open_time)
+        """Return the longest hole within so many bars before the last one, in bars of open market time.
+
+        A bar that was built in part counts as missing: what it lacks may have been its high or low.
+        """
+        bars = self.window.window()[-lookback_bars - 1 :]
+        whole = (bars["flags"] & INCOMPLETE) == 0
+        whole[:1] = True  # where the lookback begins
+        return longest_hole_bars(bars["open_ms"][whole], self.setup.timeframe_ms, self._session.after_open_time)
 
     # -- bars --------------------------------------------------------------------------------------
 

@@ -228,6 +228,24 @@ def test_a_series_that_changed_class_is_silent_on_all_timeframes_until_all_are_w
     assert reasons == {"series_changed"}
 
 
+@pytest.mark.parametrize(("in_part", "silent"), [(3, False), (4, True)])
+def test_bars_built_in_part_count_as_missing_until_they_are_repaired(
+    stage_of: StageOf, in_part: int, silent: bool
+) -> None:
+    store = Store()
+    stage = stage_of(store, replace(FLIPPING, lookback_bars=30))
+    bars = past("EURUSD", "1m", 1)
+    broken = [changed(bar, complete=False, origin="built") for bar in bars[-20 : in_part - 20]]
+
+    found = signals(
+        store, stage, [START[0], history([*bars[:-20], *broken, *bars[in_part - 20 :]]), *minutes(PRICES[:1])]
+    )
+    assert [s.action for s in found] == ([] if silent else ["SELL"])
+
+    repaired = signals(store, stage, [history(bars[-20 : in_part - 20]), *minutes(PRICES[:2])[5:]])
+    assert [s.action for s in repaired] == (["BUY"] if silent else [])  # else the signal to sell still lives
+
+
 def test_an_unrepaired_hole_in_the_lookback_silences_until_it_is_repaired(stage_of: StageOf) -> None:
     store = Store()
     looking_back = replace(FLIPPING, lookback_bars=30)
