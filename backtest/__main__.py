@@ -26,7 +26,8 @@ from backtest.trades import Costs, Market, Trade, trades_of
 from backtest.walk import Forward, forward
 from common.errors import Fatal, PipelineError
 from common.settings import Settings, load_settings
-from common.strategies.strategy_file import BUILTIN
+from common.strategies.strategy_file import BUILTIN, SETTING
+from common.toml_file import read_text
 
 TESTED, INVALID, UNDONE = 0, 1, 2
 MOST_SPLITS = 100
@@ -86,7 +87,7 @@ def walk(
     history: History, setting: Setting, settings: Settings, costs: Costs, count: int, tests: int
 ) -> Forward:  # fmt: skip
     """Return what came of choosing parameters before trading them."""
-    text = (settings.strategies_file or BUILTIN).read_text(encoding="utf-8-sig")
+    text = read_text(SETTING, settings.strategies_file or BUILTIN)
     market = Market(history)
     found: dict[str, list[tuple[str, list[Trade]]]] = {}
     for variant in variants(text, read_grid()):

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from common.errors import Fatal
+from common.toml_file import read_text, tables
 
 PRESETS = Path(__file__).with_name("presets.toml")
 NONE = "none"
@@ -78,10 +79,10 @@ def load_rules(name: str) -> AccountRules | None:
     presets = tomllib.loads(PRESETS.read_text())
     if name in presets:
         return _checked(name, presets[name])
-    try:
-        own = tomllib.loads(Path(name).read_text())
-    except (OSError, tomllib.TOMLDecodeError) as e:
-        raise Fatal(f"ACCOUNT_RULES: expected none, {', '.join(presets)} or a file, found {name!r}: {e}") from e
+    file = Path(name)
+    if not file.is_file():
+        raise Fatal(f"ACCOUNT_RULES: expected none, {', '.join(presets)} or a file, found {name!r}")
+    own = tables("ACCOUNT_RULES", name, read_text("ACCOUNT_RULES", file))
     base = own.pop("preset", None)
     if base is not None and base not in presets:
         raise Fatal(f"ACCOUNT_RULES: {name}: preset: expected one of {', '.join(presets)}, found {base!r}")

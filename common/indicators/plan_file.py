@@ -1,7 +1,6 @@
 """Read and check the plan's file: default_plan.toml beside this one, or the user's own (INDICATORS_FILE)."""
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +13,9 @@ from common.indicators.columns import COLUMNS
 from common.indicators.function import Function
 from common.indicators.plan import Indicator, Plan, indicator, output_names
 from common.messages import TIMEFRAME_MS
+from common.toml_file import read_text, tables
 
+SETTING = "INDICATORS_FILE"
 BUILTIN = Path(__file__).with_name("default_plan.toml")
 KEYS = ("function", "input", "inputs", "outputs", "timeframes", "symbols")
 """What an indicator may have beside its function's parameters."""
@@ -32,14 +33,7 @@ class Wrong(ValueError):
 def load_plan(file: Path | None) -> Plan:
     """Return the plan in a file; None: the one that comes with the project. Fatal names the line and what is wrong."""
     path = file or BUILTIN
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as e:
-        raise Fatal(f"INDICATORS_FILE: {path}: {e.strerror}") from e
-    except UnicodeDecodeError as e:
-        line = e.object.count(b"\n", 0, e.start) + 1
-        raise Fatal(f"INDICATORS_FILE: {path}, line {line}: expected UTF-8, found other bytes") from e
-    return parse_plan(text, str(path))
+    return parse_plan(read_text(SETTING, path), str(path))
 
 
 def parse_plan(text: str, where: str) -> Plan:
@@ -50,7 +44,7 @@ def parse_plan(text: str, where: str) -> Plan:
         try:
             one = _indicator(name, definition, known)
         except ValueError as e:
-            raise Fatal(f"INDICATORS_FILE: {where}, line {_line(text, name)}: {name}: {e}") from e
+            raise Fatal(f"{SETTING}: {where}, line {_line(text, name)}: {name}: {e}") from e
         known |= dict.fromkeys(one.names, one)
         indicators.append(one)
     return Plan(tuple(indicators))
@@ -58,16 +52,13 @@ def parse_plan(text: str, where: str) -> Plan:
 
 def _definitions(text: str, where: str) -> Mapping[str, object]:
     """Return the indicators' definitions, by name and in the text's order."""
-    try:
-        document = tomllib.loads(f"{text}\n")  # so that a mistake at its end has a line too
-    except ValueError as e:  # of TOML, or a number of thousands of digits
-        raise Fatal(f"INDICATORS_FILE: {where}: {e}") from e
+    document = tables(SETTING, where, text)
     for name, value in document.items():
         if name != "indicators" or not isinstance(value, dict):
             line, hint = _line(text, name), "" if name == "indicators" else nearest(name, ["indicators"])
-            raise Fatal(f"INDICATORS_FILE: {where}, line {line}: expected one table [indicators], found {name!r}{hint}")
+            raise Fatal(f"{SETTING}: {where}, line {line}: expected one table [indicators], found {name!r}{hint}")
     if "indicators" not in document:
-        raise Fatal(f"INDICATORS_FILE: {where}: expected one table [indicators], found none")
+        raise Fatal(f"{SETTING}: {where}: expected one table [indicators], found none")
     return cast(Mapping[str, object], document["indicators"])
 
 

@@ -1,7 +1,6 @@
 """Read and check the strategies' file: strategies.toml beside this one, or the user's own (STRATEGIES_FILE)."""
 
 import re
-import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,9 @@ from common.strategies.reversion import MeanReversion
 from common.strategies.rules import Frame, Rule, make_strategy
 from common.strategies.squeeze import Squeeze
 from common.strategies.trend import TrendFollowing
+from common.toml_file import read_text, tables
 
+SETTING = "STRATEGIES_FILE"
 BUILTIN = Path(__file__).with_name("strategies.toml")
 RULES: Mapping[str, Callable[..., Rule]] = {
     "trend_following": TrendFollowing,
@@ -59,14 +60,7 @@ def load_strategies(file: Path | None, lanes: Sequence[LaneOutputs]) -> tuple[St
     lanes: all that run; a strategy must find the outputs that it names on each one that it looks at.
     """
     path = file or BUILTIN
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as e:
-        raise Fatal(f"STRATEGIES_FILE: {path}: {e.strerror}") from e
-    except UnicodeDecodeError as e:
-        line = e.object.count(b"\n", 0, e.start) + 1
-        raise Fatal(f"STRATEGIES_FILE: {path}, line {line}: expected UTF-8, found other bytes") from e
-    return parse_strategies(text, str(path), lanes)
+    return parse_strategies(read_text(SETTING, path), str(path), lanes)
 
 
 def parse_strategies(text: str, where: str, lanes: Sequence[LaneOutputs]) -> tuple[Strategy, ...]:
@@ -77,7 +71,7 @@ def parse_strategies(text: str, where: str, lanes: Sequence[LaneOutputs]) -> tup
     if not tables:
         return ()
     if "regime" not in document:
-        raise Fatal(f"STRATEGIES_FILE: {where}: expected a table [regime], found none")
+        raise Fatal(f"{SETTING}: {where}: expected a table [regime], found none")
     regime = source.checked(("regime",), lambda: _regime(document["regime"]))
     return tuple(
         source.checked(("strategies", name), lambda: _strategy(name, table, regime, lanes))  # noqa: B023  # called at once
@@ -94,16 +88,13 @@ class _Source:
 
     def document(self) -> Mapping[str, Any]:
         """Return the tables [regime] and [strategies]."""
-        try:
-            found = tomllib.loads(f"{self.text}\n")  # so that a mistake at its end has a line too
-        except ValueError as e:
-            raise Fatal(f"STRATEGIES_FILE: {self.where}: {e}") from e
+        found = tables(SETTING, self.where, self.text)
         for name, value in found.items():
             if name not in SECTIONS or not isinstance(value, dict):
                 hint = "" if name in SECTIONS else nearest(name, SECTIONS)
                 self._fail((name,), "", f"expected tables [regime] and [strategies], found {name!r}{hint}")
         if "strategies" not in found:
-            raise Fatal(f"STRATEGIES_FILE: {self.where}: expected a table [strategies], found none")
+            raise Fatal(f"{SETTING}: {self.where}: expected a table [strategies], found none")
         return found
 
     def checked(self, path: tuple[str, ...], make: Callable[[], Any]) -> Any:  # noqa: ANN401  # what `make` makes
@@ -115,7 +106,7 @@ class _Source:
 
     def _fail(self, path: tuple[str, ...], key: str, why: str, cause: Exception | None = None) -> NoReturn:
         line = line_of(self.text, path, key)
-        raise Fatal(f"STRATEGIES_FILE: {self.where}, line {line}: {why}") from cause
+        raise Fatal(f"{SETTING}: {self.where}, line {line}: {why}") from cause
 
 
 def _regime(table: Mapping[str, object]) -> Classifier:

@@ -1,6 +1,5 @@
 """Read and check the symbol table (symbols.toml beside this file, or the user's own)."""
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from common.errors import Fatal
 from common.keys import partition_of
+from common.toml_file import read_text, tables
 
 TERMINAL = "mt5"
 """The vendor of listings that the client's own terminal feeds, by POST."""
@@ -126,11 +126,10 @@ class SymbolTable(_Frozen):
 def load_symbols(names: Sequence[str], path: Path | None = None) -> SymbolTable:
     """Return the table of `names`. Fatal, with the file and the place, if it is wrong or a name is not in it."""
     file = path or BUILTIN
-    try:
-        content = tomllib.loads(file.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as e:
-        raise Fatal(f"SYMBOLS_FILE: {file}: {e}") from e
-    known = content.get("symbol", {})
+    content = tables("SYMBOLS_FILE", str(file), read_text("SYMBOLS_FILE", file))
+    known = content.get("symbol")
+    if not isinstance(known, dict) or not all(isinstance(rows, dict) for rows in known.values()):
+        raise Fatal(f"SYMBOLS_FILE: {file}: expected a table [symbol.NAME] for each symbol, found {known!r:.100}")
     unknown = [name for name in names if name not in known]
     if unknown:
         raise Fatal(f"SYMBOLS: {', '.join(unknown)} not in {file}; it has {', '.join(known)}")
