@@ -54,7 +54,7 @@ def _opening(series: Series, name: str, plan: Plan) -> Row:
     ours_ms, peer_ms = [], []
     for _ in range(ROUNDS):
         ours_ms.append(_timed_us(lambda: _open(series, plan, Lane)) / 1000)
-        peer_ms.append(_timed_us(lambda: [outputs(one, history) for one in known]) / 1000)
+        peer_ms.append(_timed_us(lambda: outputs(known, history)) / 1000)
     spread = statistics.median(ours_ms) * 1000 / ANCHOR_BARS
     return Row(
         f"opening a lane over {HISTORY:,} bars, {name}",

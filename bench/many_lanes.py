@@ -146,7 +146,12 @@ def _waits() -> tuple[list[float], list[float]]:
             link.call("XADD", QUOTES.key(0), "*", FIELD, clock)
             _until(lambda: link.call("HGET", keys.feature_pass(0), "cycle") == b"1")
             time.sleep(2)  # until all lanes are open
-            rng, watcher, waits, trips = random.Random(5), Watcher(settings, [keys.feature_values(0, name, "1m") for name in names]), [], []
+            rng, watcher, waits, trips = (
+                random.Random(5),
+                Watcher(settings, [keys.feature_values(0, name, "1m") for name in names]),
+                [],
+                [],
+            )
             for number in range(QUOTES_OF_FEW):
                 time.sleep(APART_S)
                 price = PRICE + rng.gauss(0.0, 1e-4)

@@ -28,10 +28,20 @@ class Batch:
             self.values = _last(self._plan, series, HISTORY + place, self._bars)
 
 
-def outputs(one: Indicator, columns: Mapping[str, F64]) -> tuple[F64, ...]:
-    """Return what TA-Lib's batch function makes of the columns."""
-    found = getattr(talib, one.function.name)(*(columns[ref] for ref in one.inputs), **one.params)
-    return found if isinstance(found, tuple) else (found,)
+def outputs(plan: Sequence[Indicator], columns: Mapping[str, F64]) -> list[tuple[F64, ...]]:
+    """Return what TA-Lib's batch functions make of the columns, and of each other's outputs."""
+    known, found = dict(columns), list[tuple[F64, ...]]()
+    for one in plan:
+        found.append(_output(one, [known[ref] for ref in one.inputs]))
+        known |= zip(one.names, found[-1], strict=True)
+    return found
+
+
+def _output(one: Indicator, inputs: Sequence[F64]) -> tuple[F64, ...]:
+    first = max((int(np.argmax(~np.isnan(column))) for column in inputs), default=0) if one.chained else 0
+    found = getattr(talib, one.function.name)(*(column[first:] for column in inputs), **one.params)
+    found = found if isinstance(found, tuple) else (found,)
+    return tuple(np.concatenate([np.full(first, np.nan), column]) for column in found) if first else found
 
 
 def over_all(plan: Plan, series: Series, places: slice) -> dict[str, F64]:
@@ -39,8 +49,8 @@ def over_all(plan: Plan, series: Series, places: slice) -> dict[str, F64]:
     columns = {name: column[: places.stop] for name, column in series.columns.items()}
     return {
         name: output[places].astype(np.float64)
-        for one in plan.indicators
-        for name, output in zip(one.names, outputs(one, columns), strict=True)
+        for one, found in zip(plan.indicators, outputs(plan.indicators, columns), strict=True)
+        for name, output in zip(one.names, found, strict=True)
     }
 
 
@@ -52,4 +62,4 @@ def windowed(plan: Plan, series: Series, places: slice, bars: int) -> dict[str, 
 
 def _last(plan: Plan, series: Series, place: int, bars: int) -> list[float]:
     window = {name: column[place + 1 - bars : place + 1] for name, column in series.columns.items()}
-    return [float(output[-1]) for one in plan.indicators for output in outputs(one, window)]
+    return [float(output[-1]) for found in outputs(plan.indicators, window) for output in found]
