@@ -74,6 +74,8 @@ class LaneHead(Struct, frozen=True, gc=False):
     forming: FormingHead | None = None
     price: float | None = None
     """The newest, of the bar that is being built or else the last closed one; None before the first."""
+    score: float | None = None
+    """Quality, in [0, 1], of the newest quote; None before the first."""
 
 
 _encoder = msgspec.json.Encoder()

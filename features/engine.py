@@ -101,8 +101,8 @@ class Engine:
                 self.ignored += 1
                 continue
             self.changes.change(track)
-            if track.newest_ms is None or quote.market_ms > track.newest_ms:
-                track.newest_ms = quote.market_ms
+            if track.newest_ms is None or quote.market_ms >= track.newest_ms:
+                track.newest_ms, track.newest_score = quote.market_ms, quote.score
             for slot in track.slots.values():
                 self._admit(track, slot, quote)
 

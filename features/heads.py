@@ -25,7 +25,10 @@ def head_of(track: Track, waits: str) -> LaneHead:
     bar = slot.forming[-1] if slot.forming else None
     forming = None if bar is None else FormingHead(bar.open_ms, bar.high, bar.low, bar.close)
     price = _last_close(slot) if bar is None else bar.close
-    return LaneHead(track.newest_ms, slot.lane.source, track.source_class, track.delay_ms, waits, forming, price)
+    return LaneHead(
+        track.newest_ms, slot.lane.source, track.source_class, track.delay_ms, waits, forming, price,
+        track.newest_score,
+    )  # fmt: skip
 
 
 def _last_close(slot: Slot) -> float | None:

@@ -50,7 +50,7 @@ def _restore_symbol(
             engine.changes.change(track)  # which class it is must outlive the rest
         return _drop(partition, track, any(caches) or stored is not None)
     track.coverage, track.signalled, track.newest_ms = stored.coverage, dict(stored.signalled), stored.newest_ms
-    track.anew_ms, track.live = stored.anew_ms, stored.live
+    track.anew_ms, track.live, track.newest_score = stored.anew_ms, stored.live, stored.newest_score
     gone: list[str] = []
     for (timeframe, slot), joined in zip(track.slots.items(), caches, strict=True):
         slot.forming = stored.forming.get(timeframe, ())

@@ -51,6 +51,8 @@ class SymbolState(Struct, frozen=True):
     """By timeframe: open time of the last bar in the bar cache, to tell a cache that is gone from an empty one."""
     live: Live | None = None
     """None: no signal yet."""
+    newest_score: float | None = None
+    """Quality of the newest quote."""
 
     def fits(self, symbol: Symbol) -> bool:
         """Whether the symbol table still lets this class feed the series."""

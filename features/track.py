@@ -82,6 +82,9 @@ class Track:
     live: Live | None = None
     """Its last signal; None: none yet."""
     newest_ms: int | None = None
+    """Market time of its newest quote; None before the first."""
+    newest_score: float | None = None
+    """Quality of that quote."""
     horizon_ms: int = 0
     """Bars that end at or before it are closed."""
     anew_ms: int | None = None
@@ -104,7 +107,7 @@ class Track:
         newest_bars = {timeframe: open_ms for timeframe, open_ms in last.items() if open_ms is not None}
         return SymbolState(
             self.source_class, self.coverage, forming, self.signalled, self.newest_ms, self.symbol.series,
-            self.anew_ms, newest_bars, self.live,
+            self.anew_ms, newest_bars, self.live, self.newest_score,
         )  # fmt: skip
 
 

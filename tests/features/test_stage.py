@@ -142,16 +142,17 @@ def test_current_values_show_the_open_bar_as_if_it_closed_now() -> None:
 def test_the_head_of_a_symbol_is_the_newest_price_also_between_bars() -> None:
     store = Store()
     stage = handler(store, timeframes=("1s", "1m"))
-    closed(store, stage, clock(NOW_MS), Quotes((quote("EURUSD", NOW_MS + 100, 1.1),)))
+    newest = msgspec.structs.replace(quote("EURUSD", NOW_MS + 100, 1.1), score=0.65)
+    closed(store, stage, clock(NOW_MS), Quotes((newest, quote("EURUSD", NOW_MS + 50, 1.1))))
     open_bar = FormingHead(NOW_MS, 1.1, 1.1, 1.1)
-    assert head(store) == LaneHead(NOW_MS + 100, "", "fx_spot", forming=open_bar, price=1.1)
+    assert head(store) == LaneHead(NOW_MS + 100, "", "fx_spot", forming=open_bar, price=1.1, score=0.65)
 
     closed(store, stage, clock(NOW_MS + 4_000))
-    assert head(store) == LaneHead(NOW_MS + 100, "yahoo", "fx_spot", price=1.1)
+    assert head(store) == LaneHead(NOW_MS + 100, "yahoo", "fx_spot", price=1.1, score=0.65)
 
     del store.keys[keys.lane_heads(0)]
     closed(store, handler(store, timeframes=("1s", "1m")), clock(NOW_MS + 5_000))
-    assert head(store) == LaneHead(NOW_MS + 100, "yahoo", "fx_spot", price=1.1)
+    assert head(store) == LaneHead(NOW_MS + 100, "yahoo", "fx_spot", price=1.1, score=0.65)
 
 
 def head(store: Store) -> LaneHead:
