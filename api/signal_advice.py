@@ -10,7 +10,7 @@ from api.positions import Positions
 from api.signal_account import account_refusal, cooled_down
 from api.signal_size import Size, sized
 from api.times import Now
-from api.trust import Ground, Question, age_or_refusal, last_price
+from api.trust import Question, age_or_refusal, last_price
 from common.errors import Rejected
 from common.messages import Signal
 from common.symbols import Symbol
@@ -35,6 +35,8 @@ class Withheld(Struct, frozen=True, gc=False):
     symbol: Symbol
     reason: str
     detail: str
+    written: str = ""
+    """Its text in /api/signals, where that is ready made."""
 
 
 class Unsized(Struct, frozen=True, gc=False):
@@ -55,14 +57,7 @@ def judge(question: Question, state: SymbolState) -> Advice | Withheld:
 
 def weigh(question: Question, state: SymbolState) -> Unsized | Withheld:
     """Return the signal of one symbol if it may be shown now, but for its size; or the first reason why not."""
-    ground = question.ground(state)
-    if state.signal is None and ground.judged and ground.forbidden is None and ground.nothing_wrong(state):
-        return Withheld(state.symbol, "no_signal", NO_SETUP)
-    return weigh_closely(question, state, ground)
-
-
-def weigh_closely(question: Question, state: SymbolState, ground: Ground) -> Unsized | Withheld:
-    """Return the same, every condition by itself."""
+    ground = question.ground(state.partition)
     symbol = state.symbol
     age_ms = age_or_refusal(question, state)
     if isinstance(age_ms, Rejected):
@@ -89,7 +84,7 @@ def size_up(question: Question, found: Unsized) -> Advice | Withheld:
 
 
 def _weighed(question: Question, state: SymbolState, signal: Signal, stream_ms: int, age_ms: int) -> Unsized:
-    _is_current(state, signal, question.ground(state).now)
+    _is_current(state, signal, question.ground(state.partition).now)
     state = _as_traded(question, state)
     _not_taken(question.positions, state.symbol, signal)
     cooled_down(question, state.symbol.name, stream_ms)
