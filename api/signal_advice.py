@@ -1,6 +1,5 @@
 """Whether a signal may be shown now: pure decisions over the state, the time and what was reported as executed."""
 
-import msgspec
 from msgspec import Struct
 
 from api.freshness import from_the_future
@@ -94,7 +93,7 @@ def _weighed(question: Question, state: SymbolState, signal: Signal, stream_ms: 
 
 def _as_traded(question: Question, state: SymbolState) -> SymbolState:
     """Return a symbol's state with the broker's terms that hold."""
-    return msgspec.structs.replace(state, symbol=question.broker.held(state.symbol))
+    return SymbolState(question.broker.held(state.symbol), state.partition, state.lane, state.signal, state.status)
 
 
 def _is_current(state: SymbolState, signal: Signal, now: Now) -> None:
@@ -121,7 +120,8 @@ def _sides_are_right(state: SymbolState, signal: Signal) -> None:
     up = 1 if signal.action == "BUY" else -1
     market = last_price(state)
     digits = state.symbol.digits
-    stop, first, last = (round(p, digits) for p in (signal.stop_loss, signal.take_profit_1, signal.take_profit_2))
+    stop = round(signal.stop_loss, digits)
+    first, last = round(signal.take_profit_1, digits), round(signal.take_profit_2, digits)
     for name, price in (("entry", signal.entry), ("market", signal.entry if market is None else float(market))):
         if not (stop > 0 and (price - stop) * up > 0 and (first - price) * up > 0 and (last - first) * up >= 0):
             found = f"stop {stop}, targets {first} and {last} are not around {name} {price}"

@@ -75,7 +75,7 @@ async def _question(context: Context, caller: Caller) -> Question:
 def _judged(question: Question, symbols: frozenset[str], limit: int) -> Answer:
     weighed = [one for columns in question.pipeline.symbols.columns for one in look_over(question, columns, symbols)]
     withheld = [one for one in weighed if isinstance(one, Withheld)]
-    waiting = deque(sorted((one for one in weighed if isinstance(one, Unsized)), key=_worth, reverse=True))
+    waiting = deque(sorted([one for one in weighed if isinstance(one, Unsized)], key=_worth, reverse=True))
     shown: list[Advice] = []
     while waiting and len(shown) < limit:
         sized = size_up(question, waiting.popleft())
