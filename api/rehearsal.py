@@ -19,10 +19,21 @@ TIMES = 10  # Python adapts its code to what it works with after some rounds
 
 async def rehearse(router: ASGIApp, context: Context) -> None:
     """Ask for the signals as nobody: it counts nowhere, nothing is taken for served. Retryable without Redis."""
-    aside = replace(context, metrics=Metrics(STAGE), sightings=Sightings(), ledger=_Bystander(context.ledger))
+    aside = await _aside(context)
     app = Guard(ExceptionMiddleware(router), aside, frozenset({PATH}))
     for _ in range(TIMES):
         await app(_scope(aside), _nothing, _to_nobody)
+
+
+async def _aside(context: Context) -> Context:
+    """Return the same parts, but for those that remember: at the collector's last moment, for the last equity."""
+    now, account = await context.state.now(context.wall_ms()), context.account.state
+    played_ms = now.wall_ms if now.clock is None else now.clock.wall_ms
+    equity = context.settings.default_equity if account is None else account.equity
+    return replace(
+        context, metrics=Metrics(STAGE), sightings=Sightings(), ledger=_Bystander(context.ledger),
+        wall_ms=lambda: played_ms, settings=context.settings.model_copy(update={"default_equity": equity}),
+    )  # fmt: skip
 
 
 class _Bystander(Ledger):
