@@ -43,6 +43,7 @@ from api.live.routes import get_socket, live_socket
 from api.past import take_up_past
 from api.paths import SOCKET
 from api.redis_pool import RedisAway
+from api.rehearsal import rehearse
 from common.errors import Retryable
 
 log = structlog.get_logger()
@@ -126,7 +127,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     try:
         await background.prepare_sessions(context)
         await _look_back(context)
-        await _rehearse(context)
+        await _rehearse(app, context)
         gc.collect()
         gc.freeze()  # the imports' objects are never garbage: not looking at them again takes the pauses out
         async with _background(app, context):
@@ -139,9 +140,9 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         context.ticks.close()
 
 
-async def _rehearse(context: Context) -> None:
+async def _rehearse(app: Starlette, context: Context) -> None:
     try:
-        await signals.rehearse(context)
+        await rehearse(app.router, context)
     except Retryable as e:
         log.info("rehearsal.skipped", why=str(e))
 

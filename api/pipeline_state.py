@@ -1,8 +1,7 @@
 """What Redis holds of the present, for every symbol, in one round trip."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Generic, TypeVar, cast
 
 import msgspec
@@ -56,12 +55,60 @@ class SymbolState(Struct, frozen=True, gc=False):
         return status.source_class if status.source_class in self.symbol.may_feed() else own
 
 
+class Members:
+    """The symbols of one partition, in the table's order: the same for as long as the process lives."""
+
+    def __init__(self, partition: int, symbols: Sequence[Symbol]) -> None:
+        self.partition = partition
+        self.symbols = tuple(symbols)
+        self.names = [symbol.name for symbol in symbols]
+        self.series = [symbol.series for symbol in symbols]
+        self.place = {name: at for at, name in enumerate(self.names)}
+        self.rates = [symbol for symbol in symbols if symbol.base_currency]
+        """Those whose price is an exchange rate."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What Redis has of the symbols of one partition, each column in their order. None: never written."""
+
+    members: Members
+    lanes: Sequence[LaneHead | None]
+    signals: Sequence[Signal | None]
+    statuses: Sequence[SymbolStatus | None]
+
+    def state(self, at: int) -> SymbolState:
+        """Return the symbol at one place."""
+        members = self.members
+        return SymbolState(members.symbols[at], members.partition, self.lanes[at], self.signals[at], self.statuses[at])
+
+
+class States(Mapping[str, SymbolState]):
+    """All symbols by name. Most are looked at in their columns alone, so each is put together where it is asked for."""
+
+    def __init__(self, columns: Sequence[Columns]) -> None:
+        self.columns = columns
+
+    def __getitem__(self, name: str) -> SymbolState:
+        for columns in self.columns:
+            at = columns.members.place.get(name)
+            if at is not None:
+                return columns.state(at)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for columns in self.columns for name in columns.members.names)
+
+    def __len__(self) -> int:
+        return sum(len(columns.members.names) for columns in self.columns)
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """All partitions and symbols at one moment."""
 
     partitions: dict[int, PartitionState]
-    symbols: dict[str, SymbolState]
+    symbols: States
     clock_limit_ms: int
 
     def now(self, wall_ms: int, partition: int | None = None) -> Now:
@@ -113,7 +160,8 @@ class StateReader:
         self._pool = pool
         self._limit_ms = clock_limit_ms(settings.collection_interval)
         count = settings.stream_partitions
-        self._plans = [_Plan(p, table.in_partition(p, count)) for p in range(count) if table.in_partition(p, count)]
+        members = [Members(partition, table.in_partition(partition, count)) for partition in range(count)]
+        self._plans = [_Plan(of_one) for of_one in members if of_one.symbols]
         self._everything = Packed([command for plan in self._plans for command in plan.commands])
         self._clocks = Packed([plan.commands[0] for plan in self._plans])
 
@@ -124,34 +172,34 @@ class StateReader:
     async def some(self, names: Iterable[str]) -> Pipeline:
         """Return the state of some symbols, and all clocks and passes; names that the table lacks are left out."""
         wanted = set(names)
-        plans = [_Plan(p.partition, [s for s in p.symbols if s.name in wanted]) for p in self._plans]
+        members = [p.members for p in self._plans]
+        plans = [_Plan(Members(m.partition, [s for s in m.symbols if s.name in wanted])) for m in members]
         return _pipeline(plans, await self._pool.exchange([c for p in plans for c in p.commands]), self._limit_ms)
 
     async def now(self, wall_ms: int) -> Now:
         """Return the time alone: of the partition whose clock is furthest behind. RedisAway if Redis can't say."""
         replies = await self._pool.exchange(self._clocks)
         clocks = {
-            plan.partition: PartitionState(plan.clock.decode(Clock, plan.clock_key, reply), None)
+            plan.members.partition: PartitionState(plan.clock.decode(Clock, plan.clock_key, reply), None)
             for plan, reply in zip(self._plans, replies, strict=True)
         }
-        return Pipeline(clocks, {}, self._limit_ms).now(wall_ms)
+        return Pipeline(clocks, States(()), self._limit_ms).now(wall_ms)
 
 
 def _pipeline(plans: Sequence["_Plan"], replies: Sequence[Reply], limit_ms: int) -> Pipeline:
     found = iter(replies)
     partitions: dict[int, PartitionState] = {}
-    symbols: dict[str, SymbolState] = {}
+    symbols: list[Columns] = []
     for plan in plans:
         clock = plan.clock.decode(Clock, plan.clock_key, next(found))
-        partitions[plan.partition] = PartitionState(clock, _engine_pass(_items(next(found))))
-        if not plan.symbols:
+        partitions[plan.members.partition] = PartitionState(clock, _engine_pass(_items(next(found))))
+        if not plan.members.symbols:
             continue
         signals = plan.signals.decode(_items(next(found)))
         lanes = plan.lanes.decode(_items(next(found)))
         statuses = plan.statuses.decode(_items(next(found)))
-        states = map(SymbolState, plan.symbols, repeat(plan.partition), lanes, signals, statuses)
-        symbols.update(zip(plan.names, states, strict=True))
-    return Pipeline(partitions, symbols, limit_ms)
+        symbols.append(Columns(plan.members, lanes, signals, statuses))
+    return Pipeline(partitions, States(symbols), limit_ms)
 
 
 class Column(Generic[Decoded]):
@@ -189,11 +237,10 @@ class Column(Generic[Decoded]):
 class _Plan:
     """The commands that read one partition: its clock, its pass, and of its symbols three columns."""
 
-    def __init__(self, partition: int, symbols: Sequence[Symbol]) -> None:
-        self.partition = partition
-        self.symbols = symbols
+    def __init__(self, members: Members) -> None:
+        self.members = members
+        partition, names = members.partition, members.names
         self.clock, self.clock_key = Decoder(), keys.clock(partition)
-        self.names = names = [symbol.name for symbol in symbols]
         self.signals, self.lanes, self.statuses = (
             Column(Signal, names), Column(LaneHead, names), Column(SymbolStatus, names),
         )  # fmt: skip

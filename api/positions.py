@@ -1,7 +1,7 @@
 """What clients reported as executed: the open positions, as far as reports and our own quotes tell."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -82,6 +82,8 @@ class Positions:
     def __init__(self) -> None:
         self._by_id: dict[str, Position] = {}
         self._early: dict[str, tuple[int, Closing]] = {}  # closes that came before their fill, and when
+        self._sorted: tuple[tuple[Position, ...], dict[str, list[Position]]] | None = None
+        """Those that are open, and all by symbol; None: something has changed since."""
 
     def add(self, position: Position) -> None:
         """Remember a fill; a second one of the same trade is ignored."""
@@ -89,6 +91,7 @@ class Positions:
             return
         _, early = self._early.pop(position.trade_id, (0, None))
         self._by_id[position.trade_id] = position if early is None else replace(position, closing=early)
+        self._sorted = None
 
     def close(self, trade_id: str, closing: Closing, reported_wall_ms: int) -> bool:
         """End a position and return whether it was known. A reported end replaces a presumed one, never the reverse."""
@@ -98,26 +101,23 @@ class Positions:
             return False
         if position.closing is None or (position.closing.presumed and not closing.presumed):
             self._by_id[trade_id] = replace(position, closing=closing)
+            self._sorted = None
         return True
 
     def open_on(self, symbol: str) -> Position | None:
         """Return the oldest open position on a symbol, if any."""
-        return next((p for p in self._by_id.values() if p.symbol == symbol and p.closing is None), None)
+        return next((p for p in self._on(symbol) if p.closing is None), None)
 
     def fill_of(self, symbol: str, alpha_id: str, since_ms: int) -> Position | None:
         """Return a fill of this strategy, or of none, on this symbol, reported at or after `since_ms` (stream time)."""
         return next(
-            (
-                p
-                for p in self._by_id.values()
-                if p.symbol == symbol and p.alpha_id in ("", alpha_id) and p.opened_ms >= since_ms
-            ),
+            (p for p in self._on(symbol) if p.alpha_id in ("", alpha_id) and p.opened_ms >= since_ms),
             None,
         )
 
     def last_loss_ms(self, symbol: str) -> int | None:
         """Return when the last loss on a symbol ended (stream time); None if there was none."""
-        ends = (p.closing.at_ms for p in self._by_id.values() if p.symbol == symbol and p.closing and p.lost)
+        ends = (p.closing.at_ms for p in self._on(symbol) if p.closing and p.lost)
         return max(ends, default=None)
 
     def get(self, trade_id: str) -> Position | None:
@@ -150,14 +150,27 @@ class Positions:
 
     def opened(self) -> tuple[Position, ...]:
         """Return those that are open."""
-        return tuple(p for p in self._by_id.values() if p.closing is None)
+        return self._sort()[0]
 
     def forget(self, reported_before_wall_ms: int) -> None:
         """Drop closed positions, and closes without a fill, that were reported before a moment of real time."""
         for position in self.every():
             if position.closing is not None and position.reported_wall_ms < reported_before_wall_ms:
                 del self._by_id[position.trade_id]
+        self._sorted = None
         self._early = {id_: early for id_, early in self._early.items() if early[0] >= reported_before_wall_ms}
+
+    def _on(self, symbol: str) -> Sequence[Position]:
+        return self._sort()[1].get(symbol, ())
+
+    def _sort(self) -> tuple[tuple[Position, ...], dict[str, list[Position]]]:
+        """Sort them out once, not at each of the questions about each symbol."""
+        if self._sorted is None:
+            of_symbol: dict[str, list[Position]] = {}
+            for position in self._by_id.values():
+                of_symbol.setdefault(position.symbol, []).append(position)
+            self._sorted = tuple(p for p in self._by_id.values() if p.closing is None), of_symbol
+        return self._sorted
 
 
 @dataclass(frozen=True)

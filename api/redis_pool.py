@@ -4,15 +4,14 @@ Thinner than redis-py's client and pool, which take longer for their own bookkee
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol, cast
+from functools import partial
+from typing import Protocol
 
-from redis.asyncio import Connection as RedisConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
+from api.redis_line import connect, packed
 from common.errors import Retryable
 from common.redis_link import Command, Reply
 from common.settings import Settings
@@ -29,13 +28,10 @@ class RedisAway(Retryable):
 
 
 class Connection(Protocol):
-    """What is used of redis-py's connection."""
+    """What is used of a connection."""
 
-    async def connect(self) -> None: ...
-    async def disconnect(self, nowait: bool = False) -> None: ...
-    def pack_commands(self, commands: Sequence[Command]) -> list[bytes]: ...
-    async def send_packed_command(self, command: list[bytes], check_health: bool) -> None: ...
-    async def read_response(self, disable_decoding: bool) -> object: ...
+    async def exchange(self, sent: bytes, expected: int) -> list[Reply]: ...
+    def close(self) -> None: ...
 
 
 class Packed:
@@ -43,23 +39,17 @@ class Packed:
 
     def __init__(self, commands: Sequence[Command]) -> None:
         self.commands = tuple(commands)
-        self._bytes: list[bytes] = []
+        self.sent = packed(self.commands)
 
     def __len__(self) -> int:
         return len(self.commands)
-
-    def bytes_for(self, connection: Connection) -> list[bytes]:
-        """Return what is sent; all connections of a pool pack alike."""
-        if not self._bytes:
-            self._bytes = [b"".join(connection.pack_commands(self.commands))]
-        return self._bytes
 
 
 class RedisPool:
     """At most `size` connections, each used by one exchange at a time."""
 
-    def __init__(self, make_connection: Callable[[], Connection], size: int, where: str) -> None:
-        self._make_connection = make_connection
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], size: int, where: str) -> None:
+        self._connect = connect
         self._slots = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
         self.where = where
@@ -88,7 +78,7 @@ class RedisPool:
         """Keep room for one connection that is made elsewhere, so that both together are never more than `size`."""
         async with self._slots:
             if self._idle:
-                await self._idle.pop().disconnect()
+                self._idle.pop().close()
             yield
 
     @property
@@ -99,7 +89,7 @@ class RedisPool:
     async def close(self) -> None:
         """Close the idle connections."""
         while self._idle:
-            await self._idle.pop().disconnect(nowait=True)
+            self._idle.pop().close()
 
     async def _on_any_connection(self, commands: Sequence[Command] | Packed) -> list[Reply]:
         while self._idle:
@@ -109,31 +99,18 @@ class RedisPool:
                 # It broke while it lay idle, and so did the others: none of them is tried with the same result.
                 self.losses += 1
                 await self.close()
-        fresh = self._make_connection()
-        await fresh.connect()
-        return await self._on(fresh, commands)
+        return await self._on(await self._connect(), commands)
 
     async def _on(self, connection: Connection, commands: Sequence[Command] | Packed) -> list[Reply]:
         try:
-            if isinstance(commands, Packed):
-                sent = commands.bytes_for(connection)
-            else:
-                sent = connection.pack_commands(commands)
-            await connection.send_packed_command(sent, check_health=False)
-            replies = [await _read(connection) for _ in range(len(commands))]
+            sent = commands.sent if isinstance(commands, Packed) else packed(commands)
+            replies = await connection.exchange(sent, len(commands))
         except BaseException:
             # Cancellation too: the rest of the answer must never be read as the answer to another question.
-            await connection.disconnect(nowait=True)
+            connection.close()
             raise
         self._idle.append(connection)
         return replies
-
-
-async def _read(connection: Connection) -> Reply:
-    try:
-        return cast(Reply, await connection.read_response(disable_decoding=True))
-    except ResponseError as e:
-        return e
 
 
 def _is_not_now(error: ResponseError) -> bool:
@@ -142,19 +119,7 @@ def _is_not_now(error: ResponseError) -> bool:
 
 def open_pool(settings: Settings, size: int | None = None) -> RedisPool:
     """Return a pool of so many connections, by default REDIS_POOL_SIZE; it connects at the first use."""
-
-    def connection() -> Connection:
-        made = RedisConnection(
-            host=settings.redis_host,
-            port=settings.redis_port,
-            db=settings.redis_db,
-            password=settings.redis_password.get_secret_value() or None,
-            protocol=2,
-            socket_timeout=None,
-            socket_connect_timeout=ANSWER_WITHIN_S,
-            retry=Retry(NoBackoff(), 0),
-        )
-        return cast(Connection, made)
-
+    password = settings.redis_password.get_secret_value() or None
+    open_one = partial(connect, settings.redis_host, settings.redis_port, password, settings.redis_db)
     where = f"redis://{settings.redis_host}:{settings.redis_port}/{settings.redis_db}"
-    return RedisPool(connection, settings.redis_pool_size if size is None else size, where)
+    return RedisPool(open_one, settings.redis_pool_size if size is None else size, where)

@@ -72,10 +72,10 @@ def rate_of(question: Question, currency: str) -> Decimal:
 
 
 def _pairs(question: Question) -> Iterator[Pair]:
-    for name, state in question.pipeline.symbols.items():
-        symbol = state.symbol
-        if symbol.base_currency:
-            yield Pair(name, symbol.base_currency, symbol.quote_currency, partial(market_price, question, state))
+    states = question.pipeline.symbols
+    for symbol in (symbol for columns in states.columns for symbol in columns.members.rates):
+        price = partial(market_price, question, states[symbol.name])
+        yield Pair(symbol.name, symbol.base_currency, symbol.quote_currency, price)
 
 
 def _at_stop(question: Question, position: Position) -> Decimal:

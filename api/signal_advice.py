@@ -1,6 +1,5 @@
 """Whether a signal may be shown now: pure decisions over the state, the time and what was reported as executed."""
 
-import msgspec
 from msgspec import Struct
 
 from api.freshness import from_the_future
@@ -10,7 +9,7 @@ from api.positions import Positions
 from api.signal_account import account_refusal, cooled_down
 from api.signal_size import Size, sized
 from api.times import Now
-from api.trust import Ground, Question, age_or_refusal, last_price
+from api.trust import Question, age_or_refusal, last_price
 from common.errors import Rejected
 from common.messages import Signal
 from common.symbols import Symbol
@@ -35,6 +34,8 @@ class Withheld(Struct, frozen=True, gc=False):
     symbol: Symbol
     reason: str
     detail: str
+    written: str = ""
+    """Its text in /api/signals, where that is ready made."""
 
 
 class Unsized(Struct, frozen=True, gc=False):
@@ -55,14 +56,7 @@ def judge(question: Question, state: SymbolState) -> Advice | Withheld:
 
 def weigh(question: Question, state: SymbolState) -> Unsized | Withheld:
     """Return the signal of one symbol if it may be shown now, but for its size; or the first reason why not."""
-    ground = question.ground(state)
-    if state.signal is None and ground.judged and ground.forbidden is None and ground.nothing_wrong(state):
-        return Withheld(state.symbol, "no_signal", NO_SETUP)
-    return weigh_closely(question, state, ground)
-
-
-def weigh_closely(question: Question, state: SymbolState, ground: Ground) -> Unsized | Withheld:
-    """Return the same, every condition by itself."""
+    ground = question.ground(state.partition)
     symbol = state.symbol
     age_ms = age_or_refusal(question, state)
     if isinstance(age_ms, Rejected):
@@ -89,7 +83,7 @@ def size_up(question: Question, found: Unsized) -> Advice | Withheld:
 
 
 def _weighed(question: Question, state: SymbolState, signal: Signal, stream_ms: int, age_ms: int) -> Unsized:
-    _is_current(state, signal, question.ground(state).now)
+    _is_current(state, signal, question.ground(state.partition).now)
     state = _as_traded(question, state)
     _not_taken(question.positions, state.symbol, signal)
     cooled_down(question, state.symbol.name, stream_ms)
@@ -99,7 +93,7 @@ def _weighed(question: Question, state: SymbolState, signal: Signal, stream_ms: 
 
 def _as_traded(question: Question, state: SymbolState) -> SymbolState:
     """Return a symbol's state with the broker's terms that hold."""
-    return msgspec.structs.replace(state, symbol=question.broker.held(state.symbol))
+    return SymbolState(question.broker.held(state.symbol), state.partition, state.lane, state.signal, state.status)
 
 
 def _is_current(state: SymbolState, signal: Signal, now: Now) -> None:
@@ -126,7 +120,8 @@ def _sides_are_right(state: SymbolState, signal: Signal) -> None:
     up = 1 if signal.action == "BUY" else -1
     market = last_price(state)
     digits = state.symbol.digits
-    stop, first, last = (round(p, digits) for p in (signal.stop_loss, signal.take_profit_1, signal.take_profit_2))
+    stop = round(signal.stop_loss, digits)
+    first, last = round(signal.take_profit_1, digits), round(signal.take_profit_2, digits)
     for name, price in (("entry", signal.entry), ("market", signal.entry if market is None else float(market))):
         if not (stop > 0 and (price - stop) * up > 0 and (first - price) * up > 0 and (last - first) * up >= 0):
             found = f"stop {stop}, targets {first} and {last} are not around {name} {price}"

@@ -4,7 +4,8 @@ from collections import deque
 from dataclasses import dataclass
 
 from api.context import Context
-from api.signal_advice import Advice, Unsized, Withheld, size_up, weigh
+from api.glance import look_over
+from api.signal_advice import Advice, Unsized, Withheld, size_up
 from api.trust import Question
 
 
@@ -72,10 +73,9 @@ async def _question(context: Context, caller: Caller) -> Question:
 
 
 def _judged(question: Question, symbols: frozenset[str], limit: int) -> Answer:
-    states = question.pipeline.symbols
-    weighed = [weigh(question, state) for name, state in states.items() if not symbols or name in symbols]
+    weighed = [one for columns in question.pipeline.symbols.columns for one in look_over(question, columns, symbols)]
     withheld = [one for one in weighed if isinstance(one, Withheld)]
-    waiting = deque(sorted((one for one in weighed if isinstance(one, Unsized)), key=_worth, reverse=True))
+    waiting = deque(sorted([one for one in weighed if isinstance(one, Unsized)], key=_worth, reverse=True))
     shown: list[Advice] = []
     while waiting and len(shown) < limit:
         sized = size_up(question, waiting.popleft())

@@ -22,12 +22,6 @@ async def get_signals(request: Request) -> Response:
     return ascii_response(_text(context, caller, await served(context, caller)))
 
 
-async def rehearse(context: Context) -> None:
-    """Answer once to nobody, so that what a first reply has to find out is known then. Retryable without Redis."""
-    caller = Caller(context.settings.default_equity, told=False, limit=LARGEST_LIMIT)
-    _text(context, caller, await answer(context, caller))
-
-
 def caller_of(request: Request, default_limit: int) -> Caller:
     """Return who asks, by the query. ApiError 422 says what is wrong with it."""
     query = request.query_params
@@ -40,7 +34,7 @@ async def served(context: Context, caller: Caller) -> Answer:
     if caller.told:
         context.sightings.poll_wall_ms, context.sightings.equity = context.wall_ms(), caller.equity
     found = await answer(context, caller)
-    for reason, count in Counter(refused.reason for refused in found.withheld).items():
+    for reason, count in Counter([refused.reason for refused in found.withheld]).items():
         context.metrics.count("md_signal_withheld_total", count, reason=reason)
     for advice in found.shown:
         context.ledger.remember_served(advice.signal)

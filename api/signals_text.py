@@ -18,7 +18,7 @@ def write_signals(
 ) -> bytes:
     """Return the whole body. currency: the account's."""
     listed = ",".join(_signal(item, simulated) for item in advice)
-    silent = ",".join(_withheld(item) for item in withheld)
+    silent = ",".join([item.written or _withheld(item) for item in withheld])
     return (
         f'{{"signals":[{listed}],"timestamp":"{iso(wall_ms)}","count":{len(advice)},"equity":{number(equity)},'
         f'"currency":"{currency}","simulated":{_bool(simulated)},"withheld":[{silent}]}}'
@@ -74,11 +74,12 @@ def _withheld(item: Withheld) -> str:
         or known[0].reason != item.reason
         or known[0].symbol is not item.symbol
     ):
-        known = _told[name] = (item, _why(item))
+        known = _told[name] = (item, why_not(item))
     return known[1]
 
 
-def _why(item: Withheld) -> str:
+def why_not(item: Withheld) -> str:
+    """Return the text of one symbol without advice."""
     return (
         f'{{"instrument":"{plain(item.symbol.name)}","broker":"{plain(item.symbol.broker)}",'
         f'"reason":"{plain(item.reason)}","detail":"{plain(item.detail)}"}}'

@@ -1,6 +1,6 @@
 """Whether one symbol's data may be acted on now: the conditions that signals and exchange rates share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeVar, cast
@@ -15,7 +15,7 @@ from common.errors import Rejected
 from common.sessions import is_open
 from common.settings import Settings
 from common.sizing import exact
-from common.symbols import SourceClass, Symbol, SymbolTable
+from common.symbols import Symbol, SymbolTable
 
 Answer = TypeVar("Answer")
 NO_LIMITS = "none"
@@ -52,14 +52,12 @@ class Question:
     grounds: dict[int, "Ground"] = field(default_factory=dict)
     """By partition."""
 
-    def ground(self, state: SymbolState) -> "Ground":
+    def ground(self, partition: int) -> "Ground":
         """Return what the symbols of a partition have in common."""
-        found = self.grounds.get(state.partition)
+        found = self.grounds.get(partition)
         if found is None:
-            now = self.pipeline.now(self.wall_ms, state.partition)
-            found = self.grounds[state.partition] = Ground(now, _why_not_working(self, state.partition, now))
-            if self.settings.limits == NO_LIMITS:
-                found.prompt_classes = self.table.classes
+            now = self.pipeline.now(self.wall_ms, partition)
+            found = self.grounds[partition] = Ground(now, _why_not_working(self, partition, now))
         return found
 
     def once(self, about: tuple[str, str | int], find: Callable[[], Answer]) -> Answer:
@@ -88,23 +86,6 @@ class Ground:
     forbidden: Rejected | None = None
     """The account's rule that forbids any order now, once `judged`."""
     judged: bool = False
-    prompt_classes: Mapping[str, SourceClass] = field(default_factory=dict)
-    """Classes that are never late."""
-
-    def nothing_wrong(self, state: SymbolState) -> bool:
-        """Tell whether a symbol's data can be acted on for sure: what holds for most symbols at most polls.
-
-        It says no more than `age_or_refusal` would: where it is not sure, that has the word.
-        """
-        lane, status, now_ms = state.lane, state.status, self.now.stream_ms
-        if lane is None or lane.market_ms is None or status is None or now_ms is None or self.refusal is not None:
-            return False
-        of_one_class = lane.source_class == status.source_class == state.symbol.series
-        on_time = not lane.warming and not lane.delay_ms and 0 <= now_ms - lane.market_ms <= SILENT_AFTER_MS
-        if not (of_one_class and on_time and status.status == "ok"):
-            return False
-        prompt = self.prompt_classes.get(lane.source_class)
-        return prompt is not None and self.is_open(prompt.session)
 
     def is_open(self, session: str) -> bool:
         """Tell whether a session trades now."""
@@ -125,7 +106,7 @@ def trusted_age_ms(question: Question, state: SymbolState) -> int:
 
 def age_or_refusal(question: Question, state: SymbolState) -> int | Rejected:
     """Return how old the symbol's data is, or the first reason why it can't be acted on now: asked of every symbol."""
-    ground, lane, source_class = question.ground(state), state.lane, state.source_class
+    ground, lane, source_class = question.ground(state.partition), state.lane, state.source_class
     if ground.refusal is not None:
         return ground.refusal
     # The collector is ahead of the engine for a moment; then the new class's values warm up.

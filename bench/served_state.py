@@ -31,7 +31,7 @@ class Stages:
         self._one_in = one_in
 
     def begin(self) -> None:
-        """Write what changes seldom: the last signals, the indicators, the collector's word on each symbol."""
+        """Write what changes seldom: the last signals, the indicators."""
         now_ms = STREAM_MS
         commands: list[Command] = []
         for number, symbol in enumerate(self._symbols):
@@ -39,20 +39,20 @@ class Stages:
                 expires_ms = now_ms + (FAR_MS if number % self._one_in == 0 else -30_000)
                 signal = _signal(symbol, self._names, now_ms - 61_000, expires_ms)
                 commands.append(("SET", keys.signal(0, symbol.name), encode(signal)))
-            status = encode_report(SymbolStatus("ok", "yahoo", "fx_spot", "", now_ms))
-            commands.append(("HSET", keys.symbol_status(0), symbol.name, status))
             commands.append(("SET", keys.feature_values(0, symbol.name, "1s"), self._lane(symbol, now_ms, PRICE)))
         self._link.exchange(commands)
         self.cycle()
 
     def cycle(self) -> None:
-        """Write a cycle of one millisecond: a new price of each symbol, the clock, the engine's pass."""
+        """Write a cycle of one millisecond: a new price of each symbol, the collector's word on it, clock and pass."""
         self._cycle += 1
         now_ms, wall_ms = STREAM_MS + self._cycle, int(time.time() * 1000)
         head = encode_head(_head(now_ms, PRICE + self._cycle % 10 / 100_000))
+        status = encode_report(SymbolStatus("ok", "yahoo", "fx_spot", "", now_ms))
         clock = encode(Clock(self._cycle, now_ms, wall_ms))
         commands: list[Command] = [
             ("HSET", keys.lane_heads(0), *(part for symbol in self._symbols for part in (symbol.name, head))),
+            ("HSET", keys.symbol_status(0), *(part for symbol in self._symbols for part in (symbol.name, status))),
             ("HSET", keys.feature_pass(0), "clock_ms", now_ms, "wall_ms", wall_ms, "cycle", self._cycle),
             ("SET", keys.clock(0), clock),
         ]

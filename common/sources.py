@@ -107,7 +107,7 @@ class SourceReport(Struct, frozen=True):
     """Of the client's terminal; empty at a vendor."""
 
 
-class SymbolStatus(Struct, frozen=True):
+class SymbolStatus(Struct, frozen=True, gc=False):
     """The collector's word on one symbol."""
 
     status: Literal["ok", "withheld", "closed"]

@@ -1,7 +1,7 @@
 """What holds for any state whatever: sides, sizes, expiry, and one direction on a symbol."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import product
@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from api.account import AccountBook
 from api.broker_book import BrokerBook
+from api.glance import look_over
 from api.journal import Journal
-from api.pipeline_state import EnginePass, PartitionState, Pipeline, SymbolState
+from api.pipeline_state import Columns, EnginePass, Members, PartitionState, Pipeline, States, SymbolState
 from api.positions import Closing, Position, Positions
-from api.signal_account import account_refusal
-from api.signal_advice import Advice, judge, weigh, weigh_closely
-from api.signals_text import write_signals
+from api.signal_advice import NO_SETUP, Advice, Unsized, Withheld, judge, weigh
+from api.signals_text import why_not, write_signals
 from api.trust import Question
 from common.features import FormingHead, LaneHead
 from common.messages import Clock, Signal
@@ -69,7 +69,7 @@ class Scene:
         for position in self.positions:
             held.add(position)
         return Question(
-            bench.settings, TABLE, Pipeline({0: state}, {self.signal.symbol: self.state}, 3_000), held, BrokerBook(),
+            bench.settings, TABLE, Pipeline({0: state}, States([columns_of([self.state])]), 3_000), held, BrokerBook(),
             bench.account, self.at_ms, self.equity, self.equity, None, 0, journal_delivered=True,
         )  # fmt: skip
 
@@ -82,6 +82,14 @@ class Scene:
         lane = LaneHead(self.at_ms, "yahoo", series, forming=forming, price=self.market)
         status = SymbolStatus("ok", "yahoo", series, "", self.at_ms)
         return SymbolState(TABLE.symbols[name], 0, lane, self.signal, status)
+
+
+def columns_of(states: Sequence[SymbolState]) -> Columns:
+    """Return one partition of these symbols."""
+    return Columns(
+        Members(0, [s.symbol for s in states]), [s.lane for s in states], [s.signal for s in states],
+        [s.status for s in states],
+    )  # fmt: skip
 
 
 @st.composite
@@ -210,19 +218,66 @@ def quiet_states(at_ms: int) -> Iterator[SymbolState]:
         yield SymbolState(symbol, 0, lane, None, status)
 
 
+def told(found: Unsized | Withheld) -> tuple[str, ...]:
+    """Return what it says, but for texts that are ready made."""
+    if isinstance(found, Unsized):
+        return (found.state.symbol.name, found.signal.id)
+    return (found.symbol.name, found.reason, found.detail)
+
+
+def asked(bench: Bench, states: Sequence[SymbolState], at_ms: int, clock_age_ms: int) -> Question:
+    """Return the question about these symbols, in one partition."""
+    clock = Clock(1, at_ms - clock_age_ms, at_ms - clock_age_ms)
+    pipeline = Pipeline({0: PartitionState(clock, EnginePass(at_ms, at_ms))}, States([columns_of(states)]), 3_000)
+    return Question(
+        bench.settings, TABLE, pipeline, Positions(), BrokerBook(), bench.account, at_ms, 1e3, 1e3, None, 0,
+        journal_delivered=True,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("limits", ["none", "real"])
 @pytest.mark.parametrize("clock_age_ms", [0, 5_000])
 @pytest.mark.parametrize("at_ms", [NOON_MS, SUNDAY_MS])
 def test_what_is_told_at_a_glance_is_what_a_close_look_tells(
     bench: Bench, limits: str, clock_age_ms: int, at_ms: int
 ) -> None:
-    clock = Clock(1, at_ms - clock_age_ms, at_ms - clock_age_ms)
-    pipeline = Pipeline({0: PartitionState(clock, EnginePass(at_ms, at_ms))}, {}, 3_000)
-    question = Question(
-        bench.settings.model_copy(update={"limits": limits}), TABLE, pipeline, Positions(), BrokerBook(),
-        bench.account, at_ms, 1e3, 1e3, None, 0, journal_delivered=True,
-    )  # fmt: skip
     states = list(quiet_states(at_ms))
-    ground = question.ground(states[0])
-    assert account_refusal(question, ground) is None  # as the first symbol of a reply that comes so far finds
-    assert [weigh(question, s) for s in states] == [weigh_closely(question, s, ground) for s in states]
+    limited = replace(bench, settings=bench.settings.model_copy(update={"limits": limits}))
+    question = asked(limited, states, at_ms, clock_age_ms)
+    (columns,) = question.pipeline.symbols.columns
+    found = look_over(question, columns, frozenset())
+    assert [told(one) for one in found] == [told(weigh(question, s)) for s in states]
+    assert {one.written for one in found if isinstance(one, Withheld)} <= {
+        "", why_not(Withheld(states[0].symbol, "no_signal", NO_SETUP))
+    }  # fmt: skip
+
+
+@st.composite
+def any_states(draw: st.DrawFn) -> list[SymbolState]:
+    """The symbols of one partition, each in any condition, with a signal or without."""
+    made = []
+    for symbol in TABLE.symbols.values():
+        right = st.just(symbol.series)
+        classes = st.sampled_from(sorted({*symbol.classes(), "fx_spot"})) if draw(st.booleans()) else right
+        market_ms = NOON_MS - draw(st.integers(-6_000, 31_000))
+        late_ms, warming = draw(st.sampled_from((0, 0, 600_000))), draw(st.sampled_from(("", "", "warming")))
+        lane = LaneHead(market_ms, "yahoo", draw(classes), late_ms, warming, price=PRICES[symbol.name])
+        word = draw(st.sampled_from(("ok", "ok", "withheld", "closed")))
+        status = SymbolStatus(word, "yahoo", draw(classes), "why", NOON_MS)  # type: ignore[arg-type]  # one of them
+        signal = signal_for(symbol.name, NOON_MS) if draw(st.integers(0, 3)) == 0 else None
+        known = draw(st.integers(0, 9))
+        made.append(SymbolState(symbol, 0, lane if known else None, signal, status if known != 1 else None))
+    return made
+
+
+@given(states=any_states(), limits=st.sampled_from(("none", "real")), wanted=st.sets(st.sampled_from(SYMBOLS)))
+@examples(300)
+def test_a_partition_is_looked_over_as_its_symbols_are_one_by_one(
+    bench: Bench, states: list[SymbolState], limits: str, wanted: set[str]
+) -> None:
+    limited = replace(bench, settings=bench.settings.model_copy(update={"limits": limits}))
+    question = asked(limited, states, NOON_MS, 0)
+    (columns,) = question.pipeline.symbols.columns
+    found = look_over(question, columns, frozenset(wanted))
+    expected = [weigh(question, s) for s in states if not wanted or s.symbol.name in wanted]
+    assert [told(one) for one in found] == [told(one) for one in expected]

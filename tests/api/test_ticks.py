@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import cast
+from typing import NoReturn, cast
 
 import httpx
 import pytest
@@ -161,16 +161,16 @@ async def test_what_was_kept_is_sent_on_after_a_restart_and_after_a_flush(world:
 
 async def test_without_redis_ticks_are_kept_and_sent_on_later(world: World, alive: Api) -> None:
     pool = alive[1].pool
-    before, pool._make_connection = pool._make_connection, _no_connection  # type: ignore[assignment]  # it only raises
+    before, pool._connect = pool._connect, _no_connection
     await pool.close()
     reply = await alive[0].post("/api/ticks", content=json.dumps(body(tick())))
     assert reply.status_code == 200
-    pool._make_connection = before
+    pool._connect = before
     await alive[1].tick_publisher.publish()
     assert len({message.id for message in sent(world)}) == 1  # the reader tells a tick that it knows
 
 
-def _no_connection() -> object:
+async def _no_connection() -> NoReturn:
     raise ConnectionRefusedError("the test says no")
 
 
