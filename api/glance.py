@@ -9,6 +9,7 @@ from api.signal_account import account_refusal
 from api.signal_advice import NO_SETUP, Unsized, Withheld, weigh
 from api.signals_text import why_not
 from api.trust import Ground, Question, delay_ms
+from common.messages import SUSPECT_BELOW
 
 PARTITIONS = 1_000
 """As many partitions are remembered at most: more than an installation has."""
@@ -44,6 +45,7 @@ def _unsure(question: Question, columns: Columns, ground: Ground) -> Sequence[in
         or not 0 <= now_ms - market_ms <= SILENT_AFTER_MS
         or lane.warming
         or lane.delay_ms
+        or (lane.score is not None and lane.score < SUSPECT_BELOW)
         or not lane.source_class == status.source_class == series
         or status.status != "ok"
         or series not in trusted

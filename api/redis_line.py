@@ -17,7 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from common.redis_link import Command, Reply
 
 CONNECTED_WITHIN_S = 1.0
-KEEP_ALIVE = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}  # s, s and how often
+KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}  # s, s and how often; where the system has them
 _NOT_YET = object()
 _pack = cast(Callable[[Command], bytes], hiredis.pack_command)  # its annotation is of one argument and no result
 
@@ -118,8 +118,10 @@ async def connect(host: str, port: int, password: str | None, db: int) -> Line:
 def _keep_alive(connected: socket.socket) -> None:
     """Have an idle connection live on behind a firewall, and end where the other side has vanished."""
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in KEEP_ALIVE.items():
-        connected.setsockopt(socket.IPPROTO_TCP, option, value)
+    for name, value in KEEP_ALIVE.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 async def _introduce(line: Line, password: str | None, db: int) -> None:

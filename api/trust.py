@@ -12,6 +12,7 @@ from api.pipeline_state import Pipeline, SymbolState
 from api.positions import Positions
 from api.times import Now
 from common.errors import Rejected
+from common.messages import SUSPECT_BELOW
 from common.sessions import is_open
 from common.settings import Settings
 from common.sizing import exact
@@ -189,4 +190,7 @@ def _fresh_age(question: Question, state: SymbolState, source_class: str, ground
         return Rejected("data_stale", f"session open, but nothing for {age_ms} ms; limit {SILENT_AFTER_MS} ms")
     if age_ms == 0 and data_from_the_future(state, now):
         return Rejected("data_stale", "its newest data is from the future: a clock was wrong when it came")
+    score = state.lane.score if state.lane is not None else None
+    if score is not None and score < SUSPECT_BELOW:
+        return Rejected("data_suspect", f"the quality of its newest quote is {score:.2f}; limit {SUSPECT_BELOW:.2f}")
     return age_ms

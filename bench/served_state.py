@@ -72,7 +72,7 @@ class Stages:
 
 def _head(now_ms: int, price: float) -> LaneHead:
     forming = FormingHead(now_ms // 1000 * 1000, price, price, price)
-    return LaneHead(now_ms, "yahoo", "fx_spot", forming=forming, price=price)
+    return LaneHead(now_ms, "yahoo", "fx_spot", forming=forming, price=price, score=1.0)
 
 
 def _signal(symbol: Symbol, names: Sequence[str], at_ms: int, expires_ms: int) -> Signal:

@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from common.messages import Bar, Signal
+from common.messages import SUSPECT_BELOW, Bar, Signal
 from common.strategies import Candidate, Strategy, View
 from common.symbols import Symbol
 
-MIN_SCORE = 0.7
-"""Mean quality of the bar's quotes below which no advice rests on it."""
 MAX_AGE_MS = 30_000
 """Age of the bar's last quote when it closes, above which the market was silent or the source is behind."""
 MAX_HOLE_BARS = 3
@@ -23,6 +21,7 @@ class Closed:
 
     bar: Bar
     score: float
+    """Mean quality of its quotes."""
     age_ms: int
     hole_bars: int
     delay_ms: int
@@ -54,7 +53,7 @@ def withheld(closed: Closed) -> str | None:
         return "incomplete_bar"
     if closed.age_ms > MAX_AGE_MS:
         return "stale"
-    if closed.score < MIN_SCORE:
+    if closed.score < SUSPECT_BELOW:
         return "suspect"
     if closed.hole_bars > MAX_HOLE_BARS:
         return "after_a_hole"

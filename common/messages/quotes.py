@@ -9,6 +9,8 @@ from common.messages.raw import RawBar, RawQuote
 
 REPAIR = "gap"
 """How the id of a request of the gap ledger begins."""
+SUSPECT_BELOW = 0.7
+"""Quality of quotes, in [0, 1], below which no advice rests on them."""
 
 
 class Quote(Struct, frozen=True, omit_defaults=True):

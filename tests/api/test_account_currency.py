@@ -208,6 +208,7 @@ async def test_an_account_in_euros_trades_the_dow_by_the_live_rate(world: World,
         ("stale", "no fresh rate from USD to EUR: EURUSD: data_stale"),
         ("late", "no fresh rate from USD to EUR: EURUSD: delayed_class"),
         ("withheld", "no fresh rate from USD to EUR: EURUSD: no_source"),
+        ("doubted", "no fresh rate from USD to EUR: EURUSD: data_suspect"),
         ("unknown", "no fresh rate from USD to EUR: EURUSD: no_data"),
         ("missing", "no rate from USD to EUR: no symbol in SYMBOLS is that pair"),
     ],
@@ -223,6 +224,9 @@ async def test_without_a_fresh_rate_there_is_no_signal(world: World, tmp_path: P
     elif rate_is == "withheld":
         world.alive("EURUSD")
         world.status("EURUSD", "withheld", "no source")
+    elif rate_is == "doubted":
+        world.alive("EURUSD")
+        world.score("EURUSD", 0.65)
     elif rate_is == "missing":
         symbols = ("US30",)
     async with account(world, tmp_path, account_currency="EUR", symbols=symbols) as client:

@@ -261,7 +261,8 @@ def any_states(draw: st.DrawFn) -> list[SymbolState]:
         classes = st.sampled_from(sorted({*symbol.classes(), "fx_spot"})) if draw(st.booleans()) else right
         market_ms = NOON_MS - draw(st.integers(-6_000, 31_000))
         late_ms, warming = draw(st.sampled_from((0, 0, 600_000))), draw(st.sampled_from(("", "", "warming")))
-        lane = LaneHead(market_ms, "yahoo", draw(classes), late_ms, warming, price=PRICES[symbol.name])
+        score = draw(st.sampled_from((None, 1.0, 1.0, 0.69)))
+        lane = LaneHead(market_ms, "yahoo", draw(classes), late_ms, warming, price=PRICES[symbol.name], score=score)
         word = draw(st.sampled_from(("ok", "ok", "withheld", "closed")))
         status = SymbolStatus(word, "yahoo", draw(classes), "why", NOON_MS)  # type: ignore[arg-type]  # one of them
         signal = signal_for(symbol.name, NOON_MS) if draw(st.integers(0, 3)) == 0 else None

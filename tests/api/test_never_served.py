@@ -50,6 +50,16 @@ async def test_data_from_the_future_is_not_fresh(world: World, api: Api) -> None
     assert await of_euro(api[0]) == "data_stale"
 
 
+@pytest.mark.parametrize(("score", "served"), [(0.69, "data_suspect"), (0.7, 9.17)])
+async def test_quotes_that_are_doubted_silence_a_symbol(
+    world: World, api: Api, score: float, served: float | str
+) -> None:
+    world.alive("EURUSD")
+    world.signal("EURUSD", **FAR)
+    world.score("EURUSD", score)
+    assert await of_euro(api[0]) == served
+
+
 async def test_a_signal_from_the_future_is_not_served(world: World, api: Api) -> None:
     world.alive("EURUSD")
     world.signal("EURUSD", published_ms=NOON_MS + 3_600_000, expires_ms=NOON_MS + 3_603_000)

@@ -91,6 +91,11 @@ class World:
         if timeframe == "1s":
             self.redis.hset(keys.lane_heads(0), symbol, encode_head(head_in(body)))
 
+    def score(self, symbol: str, score: float) -> None:
+        """Have the newest quote of a symbol be of this quality."""
+        head = msgspec.json.decode(self.redis.hget(keys.lane_heads(0), symbol) or b"{}", type=LaneHead)
+        self.redis.hset(keys.lane_heads(0), symbol, encode_head(msgspec.structs.replace(head, score=score)))
+
     def status(self, symbol: str, status: str = "ok", detail: str = "", source_class: str = "") -> None:
         """Write the collector's word on a symbol; without a class, its own one feeds it."""
         own = CLASSES.get(symbol, "fx_spot")
