@@ -64,15 +64,19 @@ class AccountMemory:
         if saved is None:
             return
         body, state = msgspec.json.encode(saved), saved.state
+        failed: Retryable | None = None
         try:
             await self._pool.exchange([("SET", keys.ACCOUNT, body)])
-        finally:
-            if due(state, self._in_journal):
-                await asyncio.to_thread(self._journal.put_latest, LATEST, body)
-                self._in_journal = state
-            if due(state, self._in_history):
-                await self._ledger.account_is(saved.account, msgspec.to_builtins(saved), state.seen_ms, wall_ms)
-                self._in_history = state
+        except Retryable as e:  # a cancellation ends it here: an error in its place would have its task go on
+            failed = e
+        if due(state, self._in_journal):
+            await asyncio.to_thread(self._journal.put_latest, LATEST, body)
+            self._in_journal = state
+        if due(state, self._in_history):
+            await self._ledger.account_is(saved.account, msgspec.to_builtins(saved), state.seen_ms, wall_ms)
+            self._in_history = state
+        if failed is not None:
+            raise failed
 
     async def keep_at_once(self, wall_ms: int) -> None:
         """Write what an observation has just moved, before anybody is answered. What fails is tried each second."""

@@ -141,10 +141,12 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 async def _rehearse(app: Starlette, context: Context) -> None:
-    try:
-        await rehearse(app.router, context)
-    except Retryable as e:
-        log.info("rehearsal.skipped", why=str(e))
+    """Rehearse. What fails then will fail for clients, each by itself; it is no reason not to start."""
+    (error,) = await asyncio.gather(rehearse(app.router, context), return_exceptions=True)
+    if isinstance(error, Retryable):
+        log.info("rehearsal.skipped", why=str(error))
+    elif error is not None:
+        log.error("rehearsal.failed", exc_info=error)
 
 
 async def _look_back(context: Context) -> None:

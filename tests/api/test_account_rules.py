@@ -199,3 +199,21 @@ async def test_a_journal_that_is_away_ends_none_of_the_background_work(world: Wo
     await context.pool.close()
     context.ticks.close()
     assert (done, context.account.reached) == (set(), ["daily_loss", "total_loss"])
+
+
+async def test_keeping_the_account_ends_when_it_is_cancelled_though_the_journal_is_away(
+    world: World, tmp_path: Path
+) -> None:
+    trading(world)
+    values = settings_for(world.settings.redis_port, tmp_path, account_rules="ftmo_2step", account_start_balance=1e5)
+    context = make_context(values, world.wall)
+    context.account.take_up([])
+    context.account.observe(90_000.0, NOON_MS, None, flat=True)
+    context.journal.close()
+    task = asyncio.create_task(context.memory.keep(world.wall.ms))
+    await asyncio.sleep(0)  # it waits for Redis
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    await context.pool.close()
+    context.ticks.close()

@@ -56,3 +56,15 @@ async def test_a_rehearsal_without_redis_says_so(world: World) -> None:
         await rehearse(app.router, context)
     context.journal.close()
     context.ticks.close()
+
+
+async def test_a_rehearsal_that_breaks_does_not_keep_the_api_from_starting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("api.signals.write_signals", broken)
+    async with serving(world) as (client, _):
+        assert (await client.get("/livez")).status_code == 200
+        assert (await client.get("/api/signals")).status_code == 500
