@@ -32,17 +32,28 @@ EQUITY_EVERY_MS = 60_000
 async def run(context: Context) -> None:
     """Do all of it until cancelled. What fails is tried again; nothing here stops the answers."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(_every(TICK_S, "heartbeat", _Beat(context).beat))
         group.create_task(_every(0.0, "publisher", partial(_send, context.ledger.arrived, context.publisher)))
         group.create_task(_every(0.0, "ticks", partial(_send, context.ticks.arrived, context.tick_publisher)))
-        group.create_task(_every(TICK_S, "positions", partial(Watch().look, context)))
-        group.create_task(_every(TICK_S, "equity", _EquityObserver(context).observe))
-        group.create_task(_every(TICK_S, "past", partial(take_up_past, context)))
-        group.create_task(_every(TICK_S, "account", partial(_save_account, context)))
-        group.create_task(_every(TICK_S, "sessions", partial(prepare_sessions, context)))
+        periodic = _periodic(context)
+        for number, (name, work) in enumerate(periodic.items()):
+            # One after the other through the second: a request must not find all of them before it.
+            after_s = number * TICK_S / len(periodic)
+            group.create_task(_every(TICK_S, name, work, after_s))
         for partition in range(context.live.partitions):
             group.create_task(_every(0.0, "live", partial(context.live.read, partition)))
         group.create_task(_every(TRIM_EVERY_S, "housekeeping", partial(keep_house, context), after_s=TRIM_EVERY_S))
+
+
+def _periodic(context: Context) -> dict[str, Callable[[], Awaitable[None]]]:
+    """Return what is done every second, by name."""
+    return {
+        "heartbeat": _Beat(context).beat,
+        "positions": partial(Watch().look, context),
+        "equity": _EquityObserver(context).observe,
+        "past": partial(take_up_past, context),
+        "account": partial(_save_account, context),
+        "sessions": partial(prepare_sessions, context),
+    }
 
 
 async def prepare_sessions(context: Context) -> None:
