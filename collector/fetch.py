@@ -15,6 +15,7 @@ import httpx
 import msgspec
 import structlog
 
+from collector.deadline import deadline
 from collector.limits import Purpose
 from collector.vendors.answers import without
 from collector.vendors.base import Ask, Credentials, HistoryReading, Reading, Reply, Request, Vendor, Verdict
@@ -217,7 +218,7 @@ class Fetcher:
             raise UnpaidError
         answering = asyncio.Event()
         try:
-            async with asyncio.timeout(deadline_s):
+            async with deadline(deadline_s):
                 reply = await self._exchange(request, answering)
         except TimeoutError as e:
             raise self._no_answer(f"no complete reply within {deadline_s:.3g} s: {request.path}", answering) from e

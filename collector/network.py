@@ -10,6 +10,7 @@ import structlog
 
 from collector import reach
 from collector.blocks import Block
+from collector.deadline import deadline
 from collector.reach import Blame, Contact, Reach
 from collector.times import iso
 from common.clock import monotonic_s
@@ -117,7 +118,7 @@ async def reachable(places: Sequence[Place], deadline_s: float) -> bool:
     """Return whether a TCP connection to any of the places comes about in time."""
     attempts = [asyncio.create_task(_connects(place)) for place in places]
     try:
-        async with asyncio.timeout(deadline_s):
+        async with deadline(deadline_s):
             for attempt in asyncio.as_completed(attempts):
                 if await attempt:
                     return True

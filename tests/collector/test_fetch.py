@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import time
 
 import pytest
 
@@ -67,6 +68,32 @@ async def test_a_good_reply_is_read_with_the_time_it_came(server: FaultServer) -
 async def test_connected_but_silent_ends_at_the_deadline(server: FaultServer) -> None:
     server.behave = silent
     assert (await refused(server)).detail == "no complete reply within 0.3 s: /latest"
+
+
+def stands_still(then: Behaviour) -> Behaviour:
+    """Have the whole process stand still beyond the deadline, as if it had been stopped or suspended."""
+
+    async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        time.sleep(DEADLINE_S + 0.5)  # noqa: ASYNC251  # nothing runs meanwhile: that is the fault
+        await then(heard, writer)
+
+    return behave
+
+
+async def test_time_in_which_our_process_stood_still_is_no_silence_of_the_vendors(server: FaultServer) -> None:
+    server.behave = stands_still(prices(T0 - 500, EURUSD=1.1))
+    ours = fetcher(server)
+    reading, _ = await ours.latest(ASKS)
+    assert (reading.verdict, reading.quotes[0].last) == (Verdict.OK, 1.1)
+    await ours.close()
+
+
+async def test_a_vendor_that_is_silent_after_that_as_well_has_not_answered(server: FaultServer) -> None:
+    server.behave = stands_still(silent)
+    ours = fetcher(server)
+    with pytest.raises(NoAnswerError, match=r"no complete reply within 0\.3 s: /latest"):
+        await ours.latest(ASKS)
+    await ours.close()
 
 
 async def test_a_slow_drip_ends_at_the_deadline_although_bytes_keep_coming(server: FaultServer) -> None:
