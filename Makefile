@@ -144,6 +144,9 @@ bench: $(DEV) ## measure, side by side with peers (CMD=name for one)
 indicators-page: $(DEV) ## compare every function with TA-Lib on real bars, measure it, and write docs/indicators.md
 	@$(PY) -m bench.indicators_page
 
+sessions: $(DEV) ## make the table of holidays anew, from exchange_calendars
+	@$(PY) -m common.sessions.make_table
+
 lock: $(DEV) ## choose the newest versions anew and write the lock files (needs network)
 	$(PY) -m deploy.lock
 
@@ -170,4 +173,4 @@ $(DEV): requirements-dev.lock $(RUNTIME)
 	@$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo run start start-demo stop status logs ctl redis breaker backup restore replay backtest partitions retire indicators test coverage test-long chaos chaos-page soak lint format bench indicators-page lock clean
+.PHONY: help demo run start start-demo stop status logs ctl redis breaker backup restore replay backtest partitions retire indicators test coverage test-long chaos chaos-page soak lint format bench indicators-page sessions lock clean

@@ -1,38 +1,33 @@
 """Days on which the American markets are closed or close early, as plain integers.
 
-All come from exchange_calendars: XNYS is the New York Stock Exchange, CMES the CME Globex calendar. It brings
-pandas (0.6 s, 60 MB), so it is imported only here and only when a year is first asked for.
+They stand in short_days.json beside this file, made from exchange_calendars by `make sessions`: a process that asks it
+itself is up more than a second later. Of years that the table lacks it is asked.
 """
 
-import warnings
+import json
+from collections.abc import Mapping
 from datetime import date
-from functools import lru_cache
-from typing import Literal
-from zoneinfo import ZoneInfo
+from functools import cache, lru_cache
+from pathlib import Path
 
-NEW_YORK = ZoneInfo("America/New_York")
-CLOSED = 0
-"""In place of a minute of the day: no trading on that day."""
+from common.sessions.exchanges import CLOSED, NEW_YORK, Calendar, looked_up
 
-Calendar = Literal["XNYS", "CMES"]
+__all__ = ["CLOSED", "NEW_YORK", "TABLE", "Calendar", "short_days"]
+
+TABLE = Path(__file__).with_name("short_days.json")
 
 
 @lru_cache(maxsize=32)
 def short_days(calendar: Calendar, year: int) -> dict[int, int]:
     """Return weekday (as date.toordinal) -> minute of the New York day at which it closes early, or CLOSED."""
-    first, last = date(year, 1, 1), date(year, 12, 31)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations between that package and pandas: nothing we can act on
-        import exchange_calendars  # heavy: see above
+    known = _table()[calendar].get(str(year))
+    if known is None:
+        return {day.toordinal(): minute for day, minute in looked_up(calendar, year).items()}
+    return {date.fromisoformat(f"{year}-{day}").toordinal(): minute for day, minute in known.items()}
 
-        days = exchange_calendars.get_calendar(calendar, start=first.isoformat(), end=last.isoformat())
-        early = {session.toordinal() for session in days.early_closes}
-        closes = list(days.closes.items())
-    found = {n: CLOSED for n in range(first.toordinal(), last.toordinal() + 1) if date.fromordinal(n).weekday() < 5}
-    for session, close in closes:
-        if session.toordinal() in early:
-            local = close.astimezone(NEW_YORK)
-            found[session.toordinal()] = local.hour * 60 + local.minute
-        else:
-            found.pop(session.toordinal(), None)
+
+@cache
+def _table() -> Mapping[Calendar, Mapping[str, Mapping[str, int]]]:
+    """Return calendar -> year -> month and day -> minute."""
+    found: Mapping[Calendar, Mapping[str, Mapping[str, int]]] = json.loads(TABLE.read_text())
     return found

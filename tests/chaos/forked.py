@@ -1,4 +1,4 @@
-"""The pipeline of the harness with stages that are forked: for tests that start hundreds of them."""
+"""The pipeline of the harness, its stages and its simulator forked: for tests that start hundreds of them."""
 
 import atexit
 import json
@@ -13,7 +13,7 @@ from typing import cast
 
 from common import keys
 from common.messages import Clock, decode
-from tests.chaos.zygote import STAGES
+from tests.chaos.zygote import MODULES
 from tests.pipeline.harness import ROOT, Pipeline
 
 
@@ -101,18 +101,17 @@ class ForkedPipeline(Pipeline):
         return message.cycle if isinstance(message, Clock) else 0
 
     def _spawn(self, name: str, arguments: list[str], **settings: str) -> None:
-        if name not in STAGES:
-            super()._spawn(name, arguments)
-            return
+        dash_m, module, *rest = arguments
+        assert (dash_m, module in MODULES) == ("-m", True)
         forked = Forked(
-            self._zygote, module=name, folder=str(self.folder), log=str(self.folder / f"{name}.log"),
-            environment={**self.environment, **settings},
+            self._zygote, module=module, arguments=rest, folder=str(self.folder),
+            log=str(self.folder / f"{name}.log"), environment={**self.environment, **settings},
         )  # fmt: skip
         self.processes[name] = cast("subprocess.Popen[bytes]", forked)
 
     def start_through(self, stage: str, redis_port: int) -> None:
         """Start a stage that reaches Redis at another port."""
-        self._spawn(stage, [], REDIS_PORT=str(redis_port))
+        self._spawn(stage, ["-m", stage], REDIS_PORT=str(redis_port))
 
     def start_anew(self, stage: str) -> None:
         """Start a stage as supervisord does: a new interpreter, with all its imports."""

@@ -147,7 +147,7 @@ def test_a_hundred_kills_inside_a_transaction(tmp_path: Path, measured: Measured
     data.mkdir()
     made_hours(data, 22)
     with ForkedPipeline(tmp_path, SYMBOLS, BATCH_WRITE_INTERVAL="0.05") as pipeline:
-        pipeline.start_simulator("--data", str(data), "--speed", "120", "--interval", "15")
+        pipeline.start_simulator("--data", str(data), "--speed", "240", "--interval", "15")
         pipeline.start()
         for life in range(1, KILLS + 1):
             kill_inside_a_transaction(pipeline, life, rng)

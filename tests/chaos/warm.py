@@ -60,7 +60,7 @@ class Replay:
         So it has come, in minutes and in five minutes, before anything is compared.
         """
         with self.pipeline("warm") as pipeline:
-            self.start(pipeline, "20")
+            self.start(pipeline, "40")
             wait_until(lambda: self._whole(pipeline), deadline_s, "warm indicators over whole bars")
             for stage in (*STAGES, "simulator"):
                 pipeline.kill(stage, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""A process that has imported every stage and forks them on demand: a start costs milliseconds instead of a second.
+"""A process that has imported every stage and the simulator, and forks them on demand: in milliseconds, not a second.
 
 What is forked is the stage as `python -m <stage>` runs it, a process of its own with its own environment and log; only
 its imports are done already. Used by tests.chaos.forked, one JSON object a line in both directions.
@@ -14,14 +14,14 @@ import signal
 import sys
 from typing import NoReturn
 
-STAGES = ("collector", "validator", "features", "storer", "api")
+MODULES = ("collector", "validator", "features", "storer", "api", "simulator")
 _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     """Serve until standard input ends; what was forked ends with this process."""
-    for stage in STAGES:
-        importlib.import_module(f"{stage}.__main__")
+    for module in MODULES:
+        importlib.import_module(f"{module}.__main__")
     gc.collect()
     gc.freeze()
     print(json.dumps({"ready": os.getpid()}), flush=True)
@@ -30,14 +30,14 @@ def main() -> None:
         print(json.dumps(_start(order) if "module" in order else _wait(order)), flush=True)
 
 
-def _start(order: dict[str, str | dict[str, str]]) -> dict[str, int]:
+def _start(order: dict[str, str | list[str] | dict[str, str]]) -> dict[str, int]:
     pid = os.fork()
     if pid == 0:
         _become(order)
     return {"pid": pid}
 
 
-def _become(order: dict[str, str | dict[str, str]]) -> NoReturn:
+def _become(order: dict[str, str | list[str] | dict[str, str]]) -> NoReturn:
     """Be the stage: in the child, for good."""
     module, folder, log, environment = (order[name] for name in ("module", "folder", "log", "environment"))
     assert isinstance(environment, dict)
@@ -48,7 +48,7 @@ def _become(order: dict[str, str | dict[str, str]]) -> NoReturn:
     out = os.open(str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for number, target in ((os.open(os.devnull, os.O_RDONLY), 0), (out, 1), (out, 2)):
         os.dup2(number, target)
-    sys.argv = [str(module)]
+    sys.argv = [str(module), *order["arguments"]]
     runpy.run_module(str(module), run_name="__main__", alter_sys=True)
     sys.exit(0)
 

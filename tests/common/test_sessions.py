@@ -112,11 +112,12 @@ def test_unknown_session_is_an_error() -> None:
         is_open("moon", 0)
 
 
-def test_calendars_are_imported_only_when_a_holiday_is_asked_for() -> None:
+def test_the_library_of_calendars_is_imported_only_for_a_year_that_the_table_lacks() -> None:
     code = (
         "import sys\nfrom common.sessions import is_open\n"
-        "is_open('fx', 1_700_000_000_000)\nassert 'pandas' not in sys.modules\n"
-        "is_open('cme', 1_700_000_000_000)\nassert 'pandas' in sys.modules\n"
+        "is_open('cme', 1_700_000_000_000)\nassert 'pandas' not in sys.modules\n"
+        "is_open('fx', 2_300_000_000_000)\nassert 'pandas' not in sys.modules\n"
+        "is_open('cme', 2_300_000_000_000)\nassert 'pandas' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
