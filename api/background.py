@@ -57,7 +57,7 @@ def _periodic(context: Context) -> dict[str, Callable[[], Awaitable[None]]]:
 
 
 async def prepare_sessions(context: Context) -> None:
-    """Have the calendars of today and tomorrow ready: the first question about a year takes more than a second."""
+    """Have the sessions of today and tomorrow ready: the first question about a year takes a while."""
     wall_ms = context.wall_ms()
     moments = [wall_ms, wall_ms + DAY_MS]
     try:

@@ -134,7 +134,7 @@ def make_weekend(target: Path, night: tuple[int, int, int]) -> None:
     "F17",
     row="a replay across the nights in which daylight saving begins and ends, with TZ=America/New_York",
     promise="bars stand at their UTC minutes; the first quote after the weekend is taken as the session opens",
-    teeth="common/sessions/holidays.py: NEW_YORK = timezone(timedelta(hours=-5))",
+    teeth="common/sessions/exchanges.py: NEW_YORK = timezone(timedelta(hours=-5))",
 )
 def test_daylight_saving_moves_no_bar(tmp_path: Path, season: str, measured: Measured) -> None:
     data = tmp_path / "bars"
