@@ -1,4 +1,4 @@
-"""What exchange_calendars says of short days. It brings pandas (1.4 s and 60 MB), so nothing else imports it.
+"""What exchange_calendars says of short days. It brings pandas (0.7 s and 55 MB), so nothing else imports it.
 
 XNYS is the New York Stock Exchange, CMES the CME Globex calendar.
 """

@@ -1,7 +1,7 @@
 """Days on which the American markets are closed or close early, as plain integers.
 
 They stand in short_days.json beside this file, made from exchange_calendars by `make sessions`: a process that asks it
-itself is up more than a second later. Of years that the table lacks it is asked.
+itself waits 0.7 s for the first answer. Of years that the table lacks it is asked.
 """
 
 import json
