@@ -127,6 +127,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     try:
         await background.prepare_sessions(context)
         await _look_back(context)
+        await _join_streams(context)
         await _rehearse(app, context)
         gc.collect()
         gc.freeze()  # the imports' objects are never garbage: not looking at them again takes the pauses out
@@ -157,6 +158,14 @@ async def _look_back(context: Context) -> None:
         await context.publisher.publish()
     except Retryable as e:
         log.warning("past.unknown", why=str(e))
+
+
+async def _join_streams(context: Context) -> None:
+    """Find the place in the streams of signals; while Redis is away the reader of them goes on trying."""
+    try:
+        await context.live.start()
+    except Retryable as e:
+        log.warning("live.waiting", why=str(e))
 
 
 @asynccontextmanager

@@ -47,13 +47,17 @@ class Feed:
         """How many streams there are."""
         return len(self._pools)
 
+    async def start(self) -> None:
+        """Find the place in every stream, so that clients are taken up from then on. Retryable if Redis can't say."""
+        for partition in range(self.partitions):
+            await self._find_place(partition)
+
     async def read(self, partition: int) -> None:
         """Wait for entries, at most BLOCK_MS, and hand them to the clients. RedisAway if Redis can't say."""
         key, pool = keys.SIGNALS.key(partition), self._pools[partition]
         position = self._position[partition]
         if position is None:
-            last = (await pool.exchange([("XREVRANGE", key, "+", "-", "COUNT", 1)]))[0]
-            self._position[partition] = next((at for at, _ in entries_of(last)), BEGINNING)
+            await self._find_place(partition)
             return
         wait = ("XREAD", "BLOCK", BLOCK_MS, "COUNT", BATCH, "STREAMS", key, id_text(position))
         within_s = BLOCK_MS / 1000 + ANSWER_WITHIN_S
@@ -63,6 +67,11 @@ class Feed:
         if any(at < position for at, _ in entries_of(newest)):
             # Redis was emptied or replaced, and its clock is behind: nothing would ever come after our place.
             self._position[partition] = BEGINNING
+
+    async def _find_place(self, partition: int) -> None:
+        newest = ("XREVRANGE", keys.SIGNALS.key(partition), "+", "-", "COUNT", 1)
+        (found,) = await self._pools[partition].exchange([newest])
+        self._position[partition] = next((at for at, _ in entries_of(found)), BEGINNING)
 
     @contextmanager
     def joined(self, wanted: Wanted, transport: str) -> Iterator[Client]:

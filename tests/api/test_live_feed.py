@@ -5,6 +5,8 @@ from typing import cast
 import pytest
 import redis
 
+from api.app import create_app
+from api.context import make_context
 from api.errors import ApiError
 from api.live.client import QUEUE, TOO_SLOW, Entry, Wanted
 from api.live.cursor import cursor_text, parse_cursor
@@ -81,6 +83,15 @@ async def test_a_client_for_whom_too_much_waits_is_sent_away(world: World) -> No
         assert await client.ended is TOO_SLOW
     await until(lambda: [s.name for s in metrics.snapshot().counters] == ["md_live_clients_dropped_total"])
     await feed.close()
+
+
+async def test_live_clients_are_taken_up_from_the_first_moment(world: World) -> None:
+    newest = put(world.redis, 0, "EURUSD")
+    context = make_context(world.settings, world.wall)
+    app = create_app(context)
+    async with app.router.lifespan_context(app):  # the server listens from here on
+        with context.live.joined(ALL, "sse") as client:
+            assert client.joined == (newest,)
 
 
 async def test_before_redis_was_ever_read_nobody_is_taken_up(world: World) -> None:
