@@ -4,39 +4,23 @@ redis-py's own connection waits and parses reply by reply, by way of a stream; h
 """
 
 import asyncio
-import socket
-from collections.abc import Callable, Sequence
 from typing import cast
 
-import hiredis
-from redis.asyncio.connection import DefaultParser
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import DataError, InvalidResponse, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from common.redis_link import Command, Reply
+from common.redis_wire import NOT_YET, Reply, introduction, keep_alive, new_reader, packed
 
 CONNECTED_WITHIN_S = 1.0
-KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}  # s, s and how often; where the system has them
-_NOT_YET = object()
-_pack = cast(Callable[[Command], bytes], hiredis.pack_command)  # its annotation is of one argument and no result
-
-
-def packed(commands: Sequence[Command]) -> bytes:
-    """Return what is sent for these commands. DataError if one of them can't be sent."""
-    try:
-        return b"".join([_pack(command) for command in commands])
-    except TypeError as e:
-        raise DataError(f"expected str, bytes, int or float in each command: {e}") from e
 
 
 class Line(asyncio.Protocol):
     """A connection, used by one exchange at a time. One whose exchange did not end well must be closed."""
 
     def __init__(self) -> None:
-        self._reader = hiredis.Reader(
-            protocolError=InvalidResponse, replyError=DefaultParser.parse_error, notEnoughData=_NOT_YET
-        )
+        self._unusable: list[RedisError] = []
+        self._reader = new_reader(self._unusable)
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[list[Reply]] | None = None
         self._replies: list[Reply] = []
@@ -54,9 +38,8 @@ class Line(asyncio.Protocol):
         self._waiting, self._replies, self._expected = asyncio.get_running_loop().create_future(), [], expected
         self._transport.write(sent)
         replies = await self._waiting
-        for reply in replies:
-            if isinstance(reply, RedisError) and not isinstance(reply, ResponseError):
-                raise reply
+        if self._unusable:
+            raise self._unusable[0]
         return replies
 
     def close(self) -> None:
@@ -76,8 +59,8 @@ class Line(asyncio.Protocol):
             return
         try:
             self._reader.feed(data)
-            while len(self._replies) < self._expected and (reply := self._reader.gets()) is not _NOT_YET:
-                self._replies.append(reply)
+            while len(self._replies) < self._expected and (reply := self._reader.gets()) is not NOT_YET:
+                self._replies.append(cast(Reply, reply))
         except RedisError as e:
             waiting.set_exception(e)
             self.close()
@@ -106,7 +89,7 @@ async def connect(host: str, port: int, password: str | None, db: int) -> Line:
         raise RedisTimeoutError("Timeout connecting to server") from e
     except OSError as e:
         raise RedisConnectionError(f"Error {e.errno} connecting to {host}:{port}. {e.strerror}.") from e
-    _keep_alive(transport.get_extra_info("socket"))
+    keep_alive(transport.get_extra_info("socket"))
     try:
         await _introduce(line, password, db)
     except BaseException:
@@ -115,18 +98,8 @@ async def connect(host: str, port: int, password: str | None, db: int) -> Line:
     return line
 
 
-def _keep_alive(connected: socket.socket) -> None:
-    """Have an idle connection live on behind a firewall, and end where the other side has vanished."""
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in KEEP_ALIVE.items():
-        option = getattr(socket, name, None)
-        if option is not None:
-            connected.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
 async def _introduce(line: Line, password: str | None, db: int) -> None:
-    commands: list[Command] = [("AUTH", password)] if password else []
-    commands += [("SELECT", db)] if db else []
+    commands = introduction(password, db)
     for reply in await line.exchange(packed(commands), len(commands)):
         if isinstance(reply, ResponseError):
             raise reply

@@ -11,9 +11,10 @@ from typing import Protocol
 
 from redis.exceptions import RedisError, ResponseError
 
-from api.redis_line import connect, packed
+from api.redis_line import connect
 from common.errors import Retryable
 from common.redis_link import Command, Reply
+from common.redis_wire import packed
 from common.settings import Settings
 
 ANSWER_WITHIN_S = 1.0  # above any healthy answer, below the patience of a client that polls once a second

@@ -4,24 +4,35 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
-import redis
 from redis.exceptions import AuthenticationError, DataError, RedisError, ResponseError
 
 from common.errors import Fatal, Retryable
+from common.redis_wire import Command, Reply, connect
 from common.settings import Settings
 
-Command = tuple[str | bytes | int | float, ...]
-Reply = bytes | int | None | list["Reply"] | ResponseError
+__all__ = [
+    "Command",
+    "CommandRefused",
+    "Connection",
+    "Link",
+    "RedisAway",
+    "Reply",
+    "flat_pairs",
+    "link_to",
+    "open_link",
+]
 
 
 class Connection(Protocol):
-    """What is used of redis-py's Connection."""
+    """What a link talks over: see redis_wire.Wire."""
 
-    def connect(self) -> None: ...
-    def disconnect(self) -> None: ...
-    def pack_commands(self, commands: Sequence[Command]) -> list[bytes]: ...
-    def send_packed_command(self, command: list[bytes], check_health: bool) -> None: ...
-    def read_response(self, disable_decoding: bool) -> object: ...
+    def exchange(self, commands: Sequence[Command]) -> list[Reply]:
+        """Send commands and return their replies."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
 
 
 # Longer than any blocking read (BLOCK is at most 0.5 s), and with a hung server a stop is still heard within 5 s.
@@ -96,30 +107,20 @@ class Link:
         None where the connection has none, or hides it. RedisAway.
         """
         self.exchange([("PING",)])  # connected, and nothing on its way
-        found = getattr(self._connection, "_sock", None)  # redis-py has no public name for it
+        found = getattr(self._connection, "socket", None)
         return found if isinstance(found, socket.socket) else None
 
     def close(self) -> None:
         """Drop the connection; the next use opens a new one."""
         self.watch_round += 1
         if self._connection is not None:
-            self._connection.disconnect()
+            self._connection.close()
             self._connection = None
 
     def _round_trip(self, commands: Sequence[Command]) -> list[Reply]:
         if self._connection is None:
-            connection = self._make_connection()
-            connection.connect()
-            self._connection = connection
-        self._connection.send_packed_command(self._connection.pack_commands(commands), check_health=False)
-        return [self._read(self._connection) for _ in commands]
-
-    @staticmethod
-    def _read(connection: Connection) -> Reply:
-        try:
-            return cast(Reply, connection.read_response(disable_decoding=True))
-        except ResponseError as e:
-            return e
+            self._connection = self._make_connection()
+        return self._connection.exchange(commands)
 
     def _raise_not_now(self, replies: Sequence[Reply]) -> None:
         for reply in replies:
@@ -145,17 +146,7 @@ def link_to(host: str, port: int, db: int = 0, password: str = "") -> Link:
     """Return a link to one database; it connects at the first use."""
 
     def connection() -> Connection:
-        made = redis.Connection(  # type: ignore[no-untyped-call]  # redis-py's constructor has no annotations
-            host=host,
-            port=port,
-            db=db,
-            password=password or None,
-            protocol=2,
-            socket_timeout=SOCKET_TIMEOUT_S,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-            socket_keepalive=True,
-        )
-        return cast(Connection, made)
+        return connect(host, port, db, password, CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S)
 
     return Link(connection, f"redis://{host}:{port}/{db}")
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from redis.exceptions import AuthenticationError, DataError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from api.redis_line import Line, connect, packed
+from api.redis_line import Line, connect
 from api.redis_pool import RedisAway, open_pool
+from common.redis_wire import packed
 from tests.api.world import World
 from tests.support_examples import examples
 

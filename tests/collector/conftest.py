@@ -18,12 +18,7 @@ __all__ = ["link", "new_link", "valkey_link"]
 def valkey_link(redis_server: RedisServer, redis_client: redis.Redis) -> Iterator[Link]:
     """One connection to the real Valkey, flushed."""
 
-    def connection() -> redis.Connection:
-        return redis.Connection(  # type: ignore[no-untyped-call]  # redis-py's constructor has no annotations
-            host=redis_server.host, port=redis_server.port, protocol=2
-        )
-
-    made = Link(connection, "valkey")
+    made = redis_server.link()
     yield made
     made.close()
 

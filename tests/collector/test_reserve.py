@@ -1,6 +1,5 @@
 """The reserve of a window, and that Redis does with it what the model says."""
 
-import fakeredis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +11,7 @@ from common import keys
 from common.redis_link import Link, flat_pairs
 from tests.collector.kit import T0
 from tests.support_examples import examples
+from tests.support_redis import fake_links
 
 
 def usage(quota: Quota, link: Link, now_ms: int) -> Usage:
@@ -80,15 +80,10 @@ _STEPS = st.lists(
 )
 
 
-def fake_link() -> Link:
-    fake = fakeredis.FakeRedis(server=fakeredis.FakeServer(), protocol=2)
-    return Link(fake.connection_pool.get_connection, "fakeredis")
-
-
 @examples(120)
 @given(_STEPS)
 def test_the_scripts_do_what_the_model_says(steps: "list[tuple[int, tuple[int, Terms] | int]]") -> None:
-    link = fake_link()
+    link = fake_links()()
     quota = Quota(link, MODELLED)
     quota.establish({}, T0)
     stored, now_ms = {b"since": b"%d" % T0}, T0

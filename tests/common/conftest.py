@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import fakeredis
 import pytest
 
 from common.breaker import Breaker
@@ -14,6 +13,7 @@ from common.stage import StageSpec
 from tests.common.breaker_rig import made
 from tests.common.relay import relay_spec
 from tests.conftest import RedisServer
+from tests.support_redis import fake_links
 
 LinkFactory = Callable[[], Link]
 NewLoop = Callable[..., PartitionLoop]
@@ -27,8 +27,7 @@ def new_link(request: pytest.FixtureRequest) -> Iterator[LinkFactory]:
         server.client().flushall()
         yield server.link
     else:
-        fake = fakeredis.FakeRedis(server=fakeredis.FakeServer(), protocol=2)
-        yield lambda: Link(fake.connection_pool.get_connection, "fakeredis")
+        yield fake_links()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from common.keys import BACKFILL, BARS, FIELD, QUOTES, RAW
 from common.messages import Clock, encode
 from common.metrics import Metrics
 from common.partition_loop import PartitionLoop
-from common.redis_link import Command, Link, RedisAway
+from common.redis_link import Command, Link, RedisAway, Reply
 from common.stage import Batch, Outcome, StageSpec
 from tests.common.conftest import NewLoop
 from tests.common.relay import POISON, Relay, feed, passed_on, pending, relay_spec, settle
@@ -224,25 +224,21 @@ def test_a_counter_from_before_goes_on(link: Link) -> None:
 class Unblocked:
     """A server that ends the blocking read, as Redis before 7.2 does where the key is deleted meanwhile."""
 
-    def connect(self) -> None: ...
-    def disconnect(self) -> None: ...
-    def pack_commands(self, commands: Sequence[Command]) -> list[bytes]:
-        return []
+    def exchange(self, commands: Sequence[Command]) -> list[Reply]:
+        return [ResponseError("UNBLOCKED the stream key no longer exists")]
 
-    def send_packed_command(self, command: list[bytes], check_health: bool) -> None: ...
-    def read_response(self, disable_decoding: bool) -> object:
-        raise ResponseError("UNBLOCKED the stream key no longer exists")
+    def close(self) -> None: ...
 
 
 class Loading(Unblocked):
-    """A server that loads its file: redis-py raises at the first reply, and the others stay unread."""
+    """A server that loads its file: the connection raises at the first reply."""
 
     made = 0
 
-    def connect(self) -> None:
+    def __init__(self) -> None:
         Loading.made += 1
 
-    def read_response(self, disable_decoding: bool) -> object:
+    def exchange(self, commands: Sequence[Command]) -> list[Reply]:
         raise BusyLoadingError("Redis is loading the dataset in memory")
 
 

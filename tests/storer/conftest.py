@@ -47,10 +47,7 @@ def outside(database: Database) -> Iterator[sqlite3.Connection]:
 @pytest.fixture
 def link(redis_server: RedisServer, redis_client: "redis.Redis") -> Link:
     """A connection to the empty Valkey."""
-    return Link(
-        lambda: redis.Connection(host=redis_server.host, port=redis_server.port, protocol=2),  # type: ignore[no-untyped-call]  # redis-py
-        "valkey",
-    )
+    return redis_server.link()
 
 
 @pytest.fixture
