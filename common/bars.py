@@ -50,13 +50,13 @@ def pack(bar: Bar) -> bytes:
     return _LAYOUT.pack(bar.open_ms, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.ticks, kind, flags, source)
 
 
-def unpack(packed: bytes | Sequence[bytes]) -> Records:
+def unpack(packed: bytes | bytearray | Sequence[bytes]) -> Records:
     """Return records, joined or one by one (as LRANGE gives them), as an array. ValueError if the length is odd."""
-    joined = packed if isinstance(packed, bytes) else b"".join(packed)
+    joined = packed if isinstance(packed, (bytes, bytearray)) else b"".join(packed)
     return np.frombuffer(joined, dtype=RECORD)
 
 
-def is_layout(joined: bytes) -> bool:
+def is_layout(joined: bytes | bytearray) -> bool:
     """Tell whether joined records are of this layout: by their length, and by times that rise from bar to bar."""
     if len(joined) % RECORD.itemsize:
         return False

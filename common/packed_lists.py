@@ -1,4 +1,4 @@
-"""Long lists of records of one size, each as one piece of bytes: an object for each record takes longer than its use.
+"""Long lists of records of one size, each as one bytearray: an object for each record takes longer than its use.
 
 The replies are read off the connection's socket as they stand in RESP2 (https://valkey.io/topics/protocol), where such
 a list has a fixed step: `*count`, and then for each item `$size`, the item, and the end of its line. The next lists are
@@ -25,7 +25,7 @@ class _Uneven(Exception):
     """The reply is no list of records of the one size."""
 
 
-def packed_lists(link: Link, names: Sequence[str], last: int, size: int) -> Iterator[bytes]:
+def packed_lists(link: Link, names: Sequence[str], last: int, size: int) -> Iterator[bytearray]:
     """Yield the last items of each list, joined. size: of an item, in bytes.
 
     A list whose items have another size comes as well, in its own time. Fatal if a key holds no list. RedisAway.
@@ -39,14 +39,14 @@ def packed_lists(link: Link, names: Sequence[str], last: int, size: int) -> Iter
             yield _item_by_item(link, waiting.popleft(), last)
 
 
-def _item_by_item(link: Link, name: str, last: int) -> bytes:
+def _item_by_item(link: Link, name: str, last: int) -> bytearray:
     reply = link.exchange([("LRANGE", name, -last, -1)])[0]
     if not isinstance(reply, list):
         raise Fatal(f"{name}: expected a list, found {reply!s}")
-    return b"".join(cast(list[bytes], reply))
+    return bytearray().join(cast(list[bytes], reply))
 
 
-def _at_one_go(link: Link, names: Sequence[str], last: int, size: int) -> Iterator[bytes]:
+def _at_one_go(link: Link, names: Sequence[str], last: int, size: int) -> Iterator[bytearray]:
     """Yield the lists up to the first that can't be had so; what is wrong with that one, the usual way tells."""
     connected = link.raw_socket()
     if connected is None:
@@ -83,11 +83,11 @@ class _Replies:
         self._from = self._to = 0
         """Of what is held, that which nobody took yet."""
 
-    def take(self) -> bytes:
+    def take(self) -> bytearray:
         """Return the next list's items, joined. _Uneven if it is none, or of other items. OSError."""
         count = self._count()
         if not count:
-            return b""
+            return bytearray()
         if self._line_length(self._head) != len(self._head):  # or more would be waited for than ever comes
             raise _Uneven
         rows = np.frombuffer(self._exactly(count * self._step), np.uint8).reshape(count, self._step)
@@ -95,7 +95,9 @@ class _Replies:
         around = {**dict(enumerate(self._head)), **dict(enumerate(_CRLF, last))}
         if not all((rows[:, place] == byte).all() for place, byte in around.items()):
             raise _Uneven
-        return rows[:, first:last].tobytes()
+        joined = bytearray(count * (last - first))
+        np.frombuffer(joined, np.uint8).reshape(count, last - first)[:] = rows[:, first:last]
+        return joined
 
     def _count(self) -> int:
         length = self._line_length(b"*")

@@ -33,9 +33,9 @@ class BarWindow:
     def __len__(self) -> int:
         return min(len(self._packed) // _SIZE, self.kept_bars)
 
-    def load(self, joined: bytes) -> None:
-        """Take the list as it was stored, oldest first."""
-        self._packed = bytearray(joined)
+    def load(self, joined: bytes | bytearray) -> None:
+        """Take the list as it was stored, oldest first. A bytearray is not copied: nobody else may change it."""
+        self._packed = joined if isinstance(joined, bytearray) else bytearray(joined)
         self.loads += 1
         self.version += 1
         open_ms = unpack(joined)["open_ms"][-self.kept_bars :]

@@ -6,7 +6,7 @@ that lived through the same bars.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import isfinite
 
 import numpy as np
@@ -69,11 +69,15 @@ class Lane:
         """Bars of the running session; None where its first bar is not in the window."""
         self._kind_run = 0
         """How many bars at the end of the window have volume of one kind."""
-        self._running = RunningSet(setup.program)
         self._ahead: Ahead | None = None
         self._judge = Judge(setup.program, partial(earliest, self.window, session))
         self._pair_values = [NAN] * (len(self.names) - setup.program.own_values)
         self._judge_now()
+
+    @cached_property
+    def _running(self) -> RunningSet:
+        """The indicators. Made with the first use: what is loaded from a cache is opened over that, in its place."""
+        return RunningSet(self.setup.program)
 
     @property
     def unready(self) -> dict[str, Unready]:
@@ -103,15 +107,18 @@ class Lane:
 
         A bar that was built in part counts as missing: what it lacks may have been its high or low.
         """
-        bars = self.window.window()[-lookback_bars - 1 :]
+        bars = self.window.newest(min(lookback_bars + 1, self.window.bars_seen))
         whole = (bars["flags"] & INCOMPLETE) == 0
         whole[:1] = True  # where the lookback begins
         return longest_hole_bars(bars["open_ms"][whole], self.setup.timeframe_ms, self._session.after_open_time)
 
     # -- bars --------------------------------------------------------------------------------------
 
-    def load(self, joined: bytes) -> None:
-        """Take the stored bars, joined, oldest first. They are opened by reopen(), or with the next bar."""
+    def load(self, joined: bytes | bytearray) -> None:
+        """Take the stored bars, joined, oldest first. They are opened by reopen(), or with the next bar.
+
+        A bytearray is kept as it is: nobody else may change it.
+        """
         self.window.load(joined)
         self.stale = True
 

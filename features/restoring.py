@@ -38,7 +38,7 @@ def restore(engine: Engine, partition: int, link: Link) -> tuple[str, list[Comma
 
 
 def _restore_symbol(
-    engine: Engine, partition: int, name: str, restored: Restored, caches: Sequence[bytes]
+    engine: Engine, partition: int, name: str, restored: Restored, caches: Sequence[bytearray]
 ) -> list[Command]:
     """Restore one symbol. caches: of its lanes, the stored bars."""
     track, stored = engine.tracks[name], restored.symbols.get(name)
@@ -66,7 +66,7 @@ def _restore_symbol(
     return [("DEL", *gone)] if gone else []
 
 
-def _caches(engine: Engine, partition: int, link: Link) -> Iterator[bytes]:
+def _caches(engine: Engine, partition: int, link: Link) -> Iterator[bytearray]:
     """Yield each lane's stored bars, joined."""
     names = [
         keys.bar_cache(partition, name, timeframe) for name, track in engine.tracks.items() for timeframe in track.slots
@@ -85,7 +85,7 @@ def _drop(partition: int, track: Track, existed: bool) -> list[Command]:
     return [("DEL", *caches), ("HDEL", keys.state(partition, "features"), *fields)]
 
 
-def _is_lost(joined: bytes, newest_ms: int | None) -> bool:
+def _is_lost(joined: bytearray, newest_ms: int | None) -> bool:
     """Tell whether a bar cache does not end with the bar that it was committed with."""
     if newest_ms is None:
         return False

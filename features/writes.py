@@ -6,7 +6,8 @@ left stays among the changes, for the next pass.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import cast
+from itertools import chain
+from typing import NamedTuple, cast
 
 from common import keys
 from common.features import FeatureSet, FormingSet, encode_features, encode_values
@@ -42,35 +43,55 @@ def drain(engine: Engine, partition: int, clock_moved: bool, passed: bool, has_t
     clock_moved: the engine has begun a clock entry. passed: all that it ends is closed. has_time: asked before each
     lane that can wait.
     """
-    found = Drained()
-    slots = list(engine.changes.slots.values())
-    for _, slot in slots:
+    found, due = Drained(), _due(engine)
+    for _, slot in due.pressing:
         found.commands += _cache(partition, slot)
-    values = list(_values(engine, partition, slots, found, has_time))
+    values = list(_values(engine, partition, due, found, has_time))
     if values:
         found.commands.append(("MSET", *values))
     found.commands += heads(engine, partition, [*engine.changes.tracks.values(), *found.tracks])
-    fields = list(_state(engine, slots, clock_moved))
+    fields = list(_state(engine, due, clock_moved))
     if fields:
         found.commands.append(("HSET", keys.state(partition, "features"), *fields))
     if passed and engine.clock is not None:
         now = engine.clock
         key = keys.feature_pass(partition)
         found.commands.append(("HSET", key, "clock_ms", now.now_ms, "wall_ms", now.wall_ms, "cycle", now.cycle))
-    _forget(engine, slots)
+    _forget(engine, due)
     return found
 
 
+class _Due(NamedTuple):
+    """The changed lanes by what they are due for."""
+
+    pressing: list[tuple[Track, Slot]]
+    """Their values are worked out in this pass."""
+    waiting: list[tuple[Track, Slot]]
+    """Theirs are while there is time. After a start these are thousands: nothing else may look at each of them."""
+    asked: list[tuple[Track, Slot]]
+    """What was asked of their history is to be committed."""
+
+
+def _due(engine: Engine) -> _Due:
+    due = _Due([], [], [])
+    for changed in engine.changes.slots.values():
+        slot = changed[1]
+        if slot.touched:
+            (due.pressing if slot.pressing else due.waiting).append(changed)
+        if slot.asked_now:
+            due.asked.append(changed)
+    return due
+
+
 def _values(
-    engine: Engine, partition: int, slots: list[tuple[Track, Slot]], found: Drained, has_time: Callable[[], bool]
+    engine: Engine, partition: int, due: _Due, found: Drained, has_time: Callable[[], bool]
 ) -> Iterator[str | bytes]:
     """Yield keys and values: first of lanes whose bars changed, then of the others while there is time."""
     clock_ms = engine.clock.now_ms if engine.clock is not None else 0
-    pressing = [(track, slot) for track, slot in slots if slot.touched and slot.pressing]
-    waiting = [(track, slot) for track, slot in slots if slot.touched and not slot.pressing]
-    for place, (track, slot) in enumerate((*pressing, *waiting)):
-        late = place >= len(pressing)
+    for place, (track, slot) in enumerate(chain(due.pressing, due.waiting)):
+        late = place >= len(due.pressing)
         if late and found.lanes and not has_time():
+            del due.waiting[place - len(due.pressing) :]  # they wait on
             break
         if slot.lane.stale and late:
             slot.lane.reopen()
@@ -167,12 +188,12 @@ def _cache(partition: int, slot: Slot) -> list[Command]:
     return []
 
 
-def _state(engine: Engine, slots: list[tuple[Track, Slot]], clock_moved: bool) -> Iterator[str | bytes]:
+def _state(engine: Engine, due: _Due, clock_moved: bool) -> Iterator[str | bytes]:
     for track in engine.changes.tracks.values():
         yield symbol_field(track.symbol.name)
         yield encode_value(track.state())
-    for _, slot in slots:
-        if slot.asked_now and slot.asked is not None:
+    for _, slot in due.asked:
+        if slot.asked is not None:
             yield asked_field(slot.lane.name)
             yield encode_value(slot.asked)
     if clock_moved and engine.clock is not None:
@@ -180,10 +201,10 @@ def _state(engine: Engine, slots: list[tuple[Track, Slot]], clock_moved: bool) -
         yield encode_value(engine.clock)
 
 
-def _forget(engine: Engine, slots: list[tuple[Track, Slot]]) -> None:
+def _forget(engine: Engine, due: _Due) -> None:
     engine.changes.tracks.clear()
-    for _, slot in slots:
+    for _, slot in chain(due.pressing, due.waiting, due.asked):
         slot.rewritten = slot.asked_now = False
         slot.appended.clear()
         if not slot.touched:
-            del engine.changes.slots[slot.lane.name]
+            engine.changes.slots.pop(slot.lane.name, None)
