@@ -28,6 +28,11 @@ class Row:
         return statistics.median(self.ours) / statistics.median(self.peer)
 
 
+def percentile(values: Sequence[float], share: int) -> float:
+    """Return the value below which so many of a hundred lie."""
+    return statistics.quantiles(values, n=100, method="inclusive")[share - 1]
+
+
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as text: medians, and the ratio, which carries over to other machines as the figures don't."""
     cells = [("what", "ours", "peer", "ours/peer", "peer is", "peer is off by", "note")]

@@ -1,17 +1,18 @@
 """GET /api/signals as a bot polls it: over a socket, from the real api, each time after all prices have changed."""
 
 import os
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.end_to_end import _until
+from bench.kept_awake import can_be_kept_awake, kept_awake
+from bench.pace import at_usual_pace, work_ms
 from bench.poller import Poller
-from bench.row import Row
+from bench.row import Row, percentile
 from bench.served_state import Stages, report
 from bench.symbol_table import make_table
 from bench.valkey import free_port, valkey
@@ -28,15 +29,26 @@ NAIVE_EACH = {6: 1, 1_000: 25}
 
 
 @dataclass(frozen=True)
-class Polls:
-    """What each poll took, in ms. first: of a process that has just started, which `ours` holds as well."""
+class Turns:
+    """What each poll of ours and of the constant took, in ms, asked in turn."""
 
-    first: list[float]
     ours: list[float]
+    """The first: of a process that has just started."""
     constant: list[float]
-    naive: list[float]
+    paces: list[float]
+    """How fast the machine was beside each."""
     cpu: tuple[float, float]
     """CPU time a poll, of ours and of the constant's server: what others do on the machine leaves it nearly alone."""
+
+
+@dataclass(frozen=True)
+class Polls:
+    """All that was measured with so many symbols."""
+
+    turns: Turns
+    awake: Turns | None
+    """Once more, on cores that are kept awake; None where they can't be."""
+    naive: list[float]
     bytes: int
 
 
@@ -58,24 +70,28 @@ def run() -> list[Row]:
     return [row for count, one_in, aim in SIZES for row in _rows(count, one_in, aim)]
 
 
-def _rows(count: int, one_in: int, aim_ms: float) -> list[Row]:
+def _rows(count: int, one_in: int, aim_ms: float) -> Iterator[Row]:
     found = _measured(count, one_in)
-    note = f"{count // one_in} with a live signal; {found.bytes:,} bytes"
-    aim = f"aim: p99 {aim_ms} ms, the first call included"
+    turns, symbols = found.turns, f"{count:,} symbols"
     constant, naive = "starlette, a constant", "starlette, GET and json.loads key by key"
-    return [
-        Row(f"{count:,} symbols, p50", "ms", [_share(found.ours, 50)], naive, [_share(found.naive, 50)], note=note),
-        Row(f"{count:,} symbols, p50", "ms", [_share(found.ours, 50)], constant, [_share(found.constant, 50)]),
-        Row(
-            f"{count:,} symbols, p99", "ms", [_share(found.ours, 99)], constant, [_share(found.constant, 99)], note=aim
-        ),
-        Row(f"{count:,} symbols, first call", "ms", found.first, constant, found.constant[:1]),
-        Row(f"{count:,} symbols, CPU a poll", "ms", [found.cpu[0]], constant, [found.cpu[1]]),
-    ]  # fmt: skip
+    note = f"{count // one_in} with a live signal; {found.bytes:,} bytes"
+    yield Row(
+        f"{symbols}, p50", "ms", [percentile(turns.ours, 50)], naive, [percentile(found.naive, 50)], note=note
+    )  # fmt: skip
+    yield Row(f"{symbols}, first call", "ms", turns.ours[:1], constant, turns.constant[:1])
+    yield Row(f"{symbols}, CPU a poll", "ms", [turns.cpu[0]], constant, [turns.cpu[1]])
+    for where, of in (("", turns), ("cores kept awake: ", found.awake)):
+        if of is not None:
+            for share, aim in ((50, ""), (90, ""), (99, f"aim: {aim_ms} ms, the first call included")):
+                ours, peer = percentile(of.ours, share), percentile(of.constant, share)
+                yield Row(f"{where}{symbols}, p{share}", "ms", [ours], constant, [peer], note=aim)
+            yield _at_usual_pace(f"{where}{symbols}, p99", of, constant)
 
 
-def _share(values: Sequence[float], share: int) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[share - 1]
+def _at_usual_pace(what: str, turns: Turns, peer: str) -> Row:
+    ours, constant = at_usual_pace(turns.ours, turns.paces), at_usual_pace(turns.constant, turns.paces)
+    note = f"of those {len(ours) / len(turns.ours):.0%} beside which a plain loop took its usual time"
+    return Row(what, "ms", [percentile(ours, 99)], peer, [percentile(constant, 99)], note=note)
 
 
 def _measured(count: int, one_in: int) -> Polls:
@@ -92,28 +108,35 @@ def _measured(count: int, one_in: int) -> Polls:
 
 
 def _polled(stages: Stages, server: Server, other: Server, naive_each: int) -> Polls:
-    ours, peer, took, constant, naive = (
-        Poller(server.port),
-        Poller(other.port),
-        list[float](),
-        list[float](),
-        list[float](),
-    )
+    turns, size = _in_turn(stages, server, other)
+    awake = None
+    if can_be_kept_awake():
+        with kept_awake():
+            awake, _ = _in_turn(stages, server, other)
+    peer, naive = Poller(other.port), list[float]()
+    for _ in range(POLLS // naive_each):
+        stages.cycle()
+        naive.append(peer.ask("/naive")[0])
+    peer.close()
+    return Polls(turns, awake, naive, size)
+
+
+def _in_turn(stages: Stages, server: Server, other: Server) -> tuple[Turns, int]:
+    """Return what each poll took, and how long the last reply of ours was."""
+    ours, peer, turns = Poller(server.port), Poller(other.port), Turns([], [], [], (0.0, 0.0))
     body, spent_ms = b"", (server.cpu_ms(), other.cpu_ms())
     for number in range(POLLS):
         stages.cycle()
         took_ms, body = ours.ask(f"/api/signals?equity={100_000 + number / 100:.2f}")
-        took.append(took_ms)
-        constant.append(peer.ask("/constant")[0])
+        turns.ours.append(took_ms)
+        turns.paces.append(work_ms())
+        turns.constant.append(peer.ask("/constant")[0])
     cpu = ((server.cpu_ms() - spent_ms[0]) / POLLS, (other.cpu_ms() - spent_ms[1]) / POLLS)
-    for _ in range(POLLS // naive_each):
-        stages.cycle()
-        naive.append(peer.ask("/naive")[0])
     if b'"count":1' not in body:
         raise RuntimeError(f"expected a signal, found {body[:400]!r}")
     ours.close()
     peer.close()
-    return Polls(took[:1], took, constant, naive, cpu, len(body))
+    return replace(turns, cpu=cpu), len(body)
 
 
 @contextmanager

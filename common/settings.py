@@ -102,6 +102,7 @@ class Settings(BaseSettings):
     api_port: Port = 8000
     api_token: SecretStr = NO_SECRET
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    keep_cores_awake: bool = False
     supervisor_process_name: str = ""
     """Set by supervisord, not by an operator."""
 

@@ -16,6 +16,7 @@ from common.errors import Fatal
 from common.settings import Settings, load_settings
 from common.symbols import load_symbols
 from common.symbols.table import BUILTIN
+from deploy import awake
 
 Mode = Literal["live", "demo"]
 Environment = Mapping[str, str]
@@ -117,6 +118,8 @@ class Layout:
     environment: Environment = field(repr=False)
     simulator: Address | None = None
     simulator_arguments: tuple[str, ...] = ()
+    awake_cores: int = 0
+    """How many cores are kept awake (deploy/awake.py)."""
 
     @property
     def api_url(self) -> str:
@@ -128,7 +131,8 @@ class Layout:
         first, count = self.partitions[0], len(self.partitions)
         if self.partitions != tuple(range(first, first + count)):
             raise Fatal(f"PARTITIONS: expected consecutive numbers for one supervised host, found {self.partitions}")
-        programs = (["redis"] if redis_binary else []) + (["simulator"] if self.simulator else []) + list(STAGES)
+        beside = {"redis": redis_binary, "simulator": self.simulator, "awake": self.awake_cores}
+        programs = [*(name for name, wanted in beside.items() if wanted), *STAGES]
         return {
             **self.environment,
             "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), self.environment.get("PYTHONPATH", "")))),
@@ -141,6 +145,7 @@ class Layout:
             "MD_PARTITION_FIRST": str(first),
             "MD_PARTITION_COUNT": str(count),
             "MD_REDIS_BINARY": str(redis_binary or ""),
+            "MD_CORES": str(self.awake_cores),
             "MD_SIMULATOR_ARGS": shlex.join(self.simulator_arguments),
         }
 
@@ -171,7 +176,15 @@ def live_layout(home: Path, environment: Environment) -> Layout:
         redis=RedisPlace(redis, settings.redis_db, settings.redis_password.get_secret_value()),
         partitions=settings.partitions,
         environment=environment,
+        awake_cores=_awake_cores(settings),
     )
+
+
+def _awake_cores(settings: Settings) -> int:
+    if not settings.keep_cores_awake:
+        return 0
+    awake.refuse_limited()
+    return len(awake.cores())
 
 
 def demo_layout(home: Path, environment: Environment, options: DemoOptions) -> Layout:

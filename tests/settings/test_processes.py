@@ -11,6 +11,7 @@ import redis
 from common import keys
 from common.keys import BARS, FIELD
 from common.messages import Bars, encode
+from deploy.awake import cores
 from deploy.layout import live_layout
 from tests.conftest import RedisServer
 from tests.settings.processes import process_running
@@ -18,6 +19,7 @@ from tests.settings.proof import Given, proves
 from tests.settings.serving import api_over
 from tests.storer.values import bar
 from tests.support import free_port, wait_until
+from tests.support_cores import needs_unlimited_cores
 
 NAME = "storer_07"
 
@@ -93,6 +95,16 @@ def rows(path: Path) -> int:
             return int(connection.execute("SELECT count(*) FROM bars").fetchone()[0])
     except sqlite3.OperationalError:
         return 0
+
+
+@proves("KEEP_CORES_AWAKE")
+@needs_unlimited_cores
+def test_cores_are_kept_awake_where_that_is_asked_for(given: Given, tmp_path: Path) -> None:
+    for asked, kept in ((0, False), (1, True)):
+        given(KEEP_CORES_AWAKE=asked)
+        layout = live_layout(tmp_path, {})
+        assert ("programs/awake.conf" in layout.supervised_environment(None)["MD_PROGRAMS"].split()) is kept
+        assert layout.awake_cores == (len(cores()) if kept else 0)
 
 
 @proves("LOG_LEVEL")
