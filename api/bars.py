@@ -11,12 +11,12 @@ from api.context import Context, context_of
 from api.errors import away, json_response
 from api.freshness import data_age_ms
 from api.params import symbol_of, timeframe_of, truth, whole
-from api.pipeline_state import SymbolState
+from api.symbol_columns import SymbolState
 from api.times import iso
 from common import keys
 from common.bars import to_bars
 from common.errors import Retryable
-from common.features import FeatureSet, LaneHead
+from common.features import FeatureSet
 from common.messages import Bar, Timeframe
 from common.redis_link import Command
 from common.symbols import Symbol
@@ -107,6 +107,12 @@ async def _bars(context: Context, state: SymbolState, timeframe: Timeframe, limi
     return source_class, [*older, *cached], "cache+sqlite" if cached else "sqlite"
 
 
+class _ClassOf(Struct, frozen=True, gc=False):
+    """Of a FeatureSet, the one thing that is asked for."""
+
+    source_class: str
+
+
 async def cached_bars(context: Context, state: SymbolState, timeframe: Timeframe, count: int) -> tuple[str, list[Bar]]:
     """Return the class that the cache's bars are of, and the newest `count` of them. RedisAway if Redis can't say.
 
@@ -117,7 +123,7 @@ async def cached_bars(context: Context, state: SymbolState, timeframe: Timeframe
     both: list[Command] = [("LRANGE", bars_key, -count, -1), ("GET", lane_key)]
     found = (await context.pool.exchange([("MULTI",), *both, ("EXEC",)]))[-1]
     packed, body = found if isinstance(found, list) else (None, None)
-    lane = context.decoder.decode(LaneHead, lane_key, body)
+    lane = context.decoder.decode(_ClassOf, lane_key, body)
     source_class = lane.source_class if lane is not None else state.source_class
     bars = to_bars(cast(list[bytes], packed), name, timeframe, source_class) if isinstance(packed, list) else []
     return source_class, bars

@@ -14,10 +14,11 @@ from api.journal import Journal
 from api.ledger import Ledger
 from api.live.feed import Feed
 from api.operator_metrics import Rate
-from api.pipeline_state import Decoder, StateReader
+from api.pipeline_state import StateReader
 from api.publisher import Publisher
 from api.redis_pool import RedisPool, open_pool
 from api.self_reports import LOOK_AROUND_S, SelfReports
+from api.symbol_columns import Decoder
 from api.tick_desk import TickDesk
 from common import clock, keys
 from common.history import History

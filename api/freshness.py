@@ -1,6 +1,7 @@
 """How old what we have is: a symbol's data, in stream time, and the engine's last pass."""
 
-from api.pipeline_state import EnginePass, SymbolState
+from api.pipeline_state import EnginePass
+from api.symbol_columns import SymbolState
 from api.times import Now
 from common.sessions import is_open
 

@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from api.freshness import SILENT_AFTER_MS
-from api.pipeline_state import Columns, Members
 from api.signal_account import account_refusal
 from api.signal_advice import NO_SETUP, Unsized, Withheld, weigh
 from api.signals_text import why_not
+from api.symbol_columns import Columns, Members
 from api.trust import Ground, Question, delay_ms
 from common.messages import SUSPECT_BELOW
+
+Which = NDArray[np.bool_]
+"""Of each symbol of a partition, whether something holds."""
 
 PARTITIONS = 1_000
 """As many partitions are remembered at most: more than an installation has."""
@@ -33,29 +39,35 @@ def _unsure(question: Question, columns: Columns, ground: Ground) -> Sequence[in
     members, now_ms = columns.members, ground.now.stream_ms
     if ground.refusal is not None or now_ms is None or account_refusal(question, ground) is not None:
         return range(len(members.symbols))
-    trusted = _trusted(question, members, ground)
-    rows = enumerate(zip(columns.lanes, columns.signals, columns.statuses, members.series, strict=True))
+    sure = _sound(columns, now_ms) & _trusted(question, members, ground)
+    rows = enumerate(zip(sure.tolist(), columns.signals, columns.statuses, members.series, strict=True))
     return [
         at
-        for at, (lane, signal, status, series) in rows
-        if signal is not None
-        or lane is None
-        or status is None
-        or (market_ms := lane.market_ms) is None
-        or not 0 <= now_ms - market_ms <= SILENT_AFTER_MS
-        or lane.warming
-        or lane.delay_ms
-        or (lane.score is not None and lane.score < SUSPECT_BELOW)
-        or not lane.source_class == status.source_class == series
-        or status.status != "ok"
-        or series not in trusted
+        for at, (sound, signal, status, series) in rows
+        if not sound or signal is not None or status is None or status.status != "ok" or status.source_class != series
     ]
 
 
-def _trusted(question: Question, members: Members, ground: Ground) -> set[str]:
-    """Return the series whose own class is never late, and whose session is open."""
-    classes, limits = question.table.classes, question.settings.limits
-    return {series for series in _prompt(members, limits) if ground.is_open(classes[series].session)}
+def _sound(columns: Columns, now_ms: int) -> Which:
+    """Tell of which symbols the engine's word is that their data is fresh, good, not late, and of their own class."""
+    rows = columns.heads.rows
+    market_ms = rows["market_ms"]
+    found: Which = (
+        (market_ms <= now_ms)
+        & (market_ms >= now_ms - SILENT_AFTER_MS)
+        & ~rows["warming"]
+        & (rows["delay_ms"] == 0)
+        & ~(rows["score"] < SUSPECT_BELOW)  # not a number: of no quote yet
+        & (rows["source_class"] == columns.members.series_bytes)
+    )
+    return found
+
+
+def _trusted(question: Question, members: Members, ground: Ground) -> Which:
+    """Tell of which symbols the series' own class is never late, and its session open."""
+    classes, prompt = question.table.classes, _prompt(members, question.settings.limits)
+    kinds = [series in prompt and ground.is_open(classes[series].session) for series in members.kinds]
+    return np.array(kinds, bool)[members.kind_of]
 
 
 @lru_cache(maxsize=PARTITIONS)

@@ -3,11 +3,11 @@
 from msgspec import Struct
 
 from api.freshness import from_the_future
-from api.pipeline_state import SymbolState
 from api.plain_text import plain
 from api.positions import Positions
 from api.signal_account import account_refusal, cooled_down
 from api.signal_size import Size, sized
+from api.symbol_columns import SymbolState
 from api.times import Now
 from api.trust import Question, age_or_refusal, last_price
 from common.errors import Rejected

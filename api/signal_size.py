@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from api.pipeline_state import SymbolState
 from api.positions import Position
 from api.signal_account import rate_of, risk_of
+from api.symbol_columns import SymbolState
 from api.trust import Question, last_price
 from common.errors import Rejected
 from common.messages import TIMEFRAME_MS, Signal

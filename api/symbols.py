@@ -6,7 +6,8 @@ from starlette.responses import Response
 from api.context import Context, context_of
 from api.errors import json_response
 from api.freshness import data_age_ms, silent
-from api.pipeline_state import Pipeline, SymbolState
+from api.pipeline_state import Pipeline
+from api.symbol_columns import SymbolState
 from api.times import iso
 from common.sessions import is_open, next_close_ms, next_open_ms
 

@@ -8,10 +8,12 @@ from typing import TypeVar, cast
 from api.account import AccountBook
 from api.broker_book import BrokerBook
 from api.freshness import SILENT_AFTER_MS, data_age_ms, data_from_the_future, engine_current, engine_lag_ms
-from api.pipeline_state import Pipeline, SymbolState
+from api.pipeline_state import Pipeline
 from api.positions import Positions
+from api.symbol_columns import SymbolState
 from api.times import Now
 from common.errors import Rejected
+from common.heads import warming_text
 from common.messages import SUSPECT_BELOW
 from common.sessions import is_open
 from common.settings import Settings
@@ -112,9 +114,9 @@ def age_or_refusal(question: Question, state: SymbolState) -> int | Rejected:
         return ground.refusal
     # The collector is ahead of the engine for a moment; then the new class's values warm up.
     if lane is not None and lane.source_class != source_class:
-        return Rejected("series_changed", f"series changed to {source_class}; warming")
+        return Rejected("series_changed", warming_text(source_class))
     if lane is not None and lane.warming:
-        return Rejected("series_changed", lane.warming)
+        return Rejected("series_changed", warming_text(lane.source_class))
     if question.settings.limits != NO_LIMITS or (lane is not None and lane.delay_ms):
         late = _late(question, state, source_class)
         if late is not None:

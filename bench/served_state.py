@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 
 from common import keys
-from common.features import FeatureSet, FormingHead, FormingSet, LaneHead, encode_features, encode_head
+from common.features import FeatureSet, FormingSet, encode_features
+from common.heads import FormingHead, LaneHead, encode_head
 from common.indicators import load_plan
 from common.messages import Clock, Signal, encode
 from common.redis_link import Command, Link
@@ -38,7 +39,7 @@ class Stages:
             if number % self._one_in <= 1:
                 expires_ms = now_ms + (FAR_MS if number % self._one_in == 0 else -30_000)
                 signal = _signal(symbol, self._names, now_ms - 61_000, expires_ms)
-                commands.append(("SET", keys.signal(0, symbol.name), encode(signal)))
+                commands.append(("HSET", keys.newest_signals(0), symbol.name, encode(signal)))
             commands.append(("SET", keys.feature_values(0, symbol.name, "1s"), self._lane(symbol, now_ms, PRICE)))
         self._link.exchange(commands)
         self.cycle()
@@ -117,9 +118,9 @@ def _post(connection: http.client.HTTPConnection, path: str, body: dict[str, obj
         raise RuntimeError(f"{path}: {reply.status}: {answer!r}")
 
 
-def state_keys(table: SymbolTable) -> list[str]:
-    """Return the keys that a reader of everything needs."""
-    found = [keys.clock(0)]
+def read_one_by_one(table: SymbolTable) -> list[Command]:
+    """Return the commands of a reader that asks for everything, one thing after the other."""
+    found: list[Command] = [("GET", keys.clock(0))]
     for name in table.symbols:
-        found += [keys.signal(0, name), keys.feature_values(0, name, "1s")]
+        found += [("HGET", keys.newest_signals(0), name), ("GET", keys.feature_values(0, name, "1s"))]
     return found

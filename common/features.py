@@ -52,32 +52,6 @@ class FeatureSet(Struct, frozen=True):
     """Why the symbol gives no signals since another class feeds its series; empty if it may give some."""
 
 
-class FormingHead(Struct, frozen=True, gc=False):
-    """The prices of a bar that is still open."""
-
-    open_ms: int
-    high: float
-    low: float
-    close: float
-
-
-class LaneHead(Struct, frozen=True, gc=False):
-    """How fresh a lane is: the part of its values that is needed at every request, small and by itself."""
-
-    market_ms: int | None = None
-    source: str = ""
-    source_class: str = ""
-    delay_ms: int = 0
-    """How late the class is by contract."""
-    warming: str = ""
-    """Why the symbol gives no signals since another class feeds its series."""
-    forming: FormingHead | None = None
-    price: float | None = None
-    """The newest, of the bar that is being built or else the last closed one; None before the first."""
-    score: float | None = None
-    """Quality, in [0, 1], of the newest quote; None before the first."""
-
-
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[FeatureSet] = msgspec.json.Decoder(FeatureSet)
 
@@ -90,11 +64,6 @@ def encode_values(names: Sequence[str], values: Sequence[float]) -> msgspec.Raw:
 def encode_features(features: FeatureSet) -> bytes:
     """Return the JSON of a feature set."""
     return _encoder.encode(features)
-
-
-def encode_head(head: LaneHead) -> bytes:
-    """Return the JSON of a lane's head."""
-    return _encoder.encode(head)
 
 
 def decode_features(body: bytes) -> FeatureSet:

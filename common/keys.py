@@ -109,13 +109,13 @@ def feature_values(partition: int, symbol: str, timeframe: str) -> str:
 
 
 def lane_heads(partition: int) -> str:
-    """Hash: symbol -> how fresh its series is, and its newest price, as JSON: all that is read at every request."""
+    """Hash: symbol -> how fresh its series is, and its newest price, packed (common/heads.py)."""
     return f"{{{partition}}}:heads"
 
 
-def signal(partition: int, symbol: str) -> str:
-    """The newest Signal of one symbol, as JSON; gone a minute after it has expired."""
-    return f"{{{partition}}}:signal:{symbol}"
+def newest_signals(partition: int) -> str:
+    """Hash: symbol -> its newest Signal, as JSON; gone a minute after it has expired."""
+    return f"{{{partition}}}:newest_signals"
 
 
 def symbol_status(partition: int) -> str:

@@ -60,10 +60,11 @@ class Observer:
         return float(close) if isinstance(close, int | float) else None
 
     def _signals(self, names: Sequence[str]) -> list[Signal]:
-        commands = [("GET", keys.signal(partition, name)) for partition in self._partitions for name in names]
+        commands = [("HMGET", keys.newest_signals(partition), *names) for partition in self._partitions if names]
         try:
             replies = self._link.exchange(commands) if commands else []
-            return [_signal.decode(reply) for reply in replies if isinstance(reply, bytes)]
+            bodies = [body for reply in replies if isinstance(reply, list) for body in reply]
+            return [_signal.decode(body) for body in bodies if isinstance(body, bytes)]
         except (PipelineError, msgspec.DecodeError):
             return []
 

@@ -154,7 +154,7 @@ class FeaturesHandler:
         )  # fmt: skip
         asked = [asked_field(slot.lane.name) for slot in track.slots.values()]
         return [
-            ("DEL", keys.signal(self._partition, change.symbol)),
+            ("HDEL", keys.newest_signals(self._partition), change.symbol),
             ("HDEL", keys.state(self._partition, "features"), *asked),
         ]
 
@@ -170,10 +170,10 @@ class FeaturesHandler:
         if tick.bars:
             done.published.append(Publication(keys.BARS, Bars(tick.bars)))
         # Before those of this tick: a new signal takes the place of one that lapses.
-        done.writes.extend(("DEL", keys.signal(self._partition, symbol)) for symbol in tick.lapsed)
+        done.writes.extend(("HDEL", keys.newest_signals(self._partition), symbol) for symbol in tick.lapsed)
         for signal in tick.signals:
             done.published.append(Publication(keys.SIGNALS, signal))
-            done.writes.append(("SET", keys.signal(self._partition, signal.symbol), encode(signal)))
+            done.writes.append(("HSET", keys.newest_signals(self._partition), signal.symbol, encode(signal)))
             self._metrics.count("md_signals_total", symbol=signal.symbol)
             log.info("signal.published", id=signal.id, action=signal.action, confidence=signal.confidence)
         done.published.extend(Publication(keys.HISTORY_REQUESTS, request) for request in tick.requests)
@@ -184,7 +184,7 @@ class FeaturesHandler:
         for reason in tick.dropped:
             self._metrics.count("md_candidates_dropped_total", reason=reason)
         for symbol in tick.withdrawn:
-            done.writes.append(("DEL", keys.signal(self._partition, symbol)))
+            done.writes.append(("HDEL", keys.newest_signals(self._partition), symbol))
             log.info("signal.withdrawn", symbol=symbol, why=CONFLICT)
 
     def _count(self, drained: Drained, seconds: float) -> None:

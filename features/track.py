@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from common.heads import warming_text
 from common.indicators import SessionClock
 from common.messages import SeriesChange
 from common.symbols import Symbol
@@ -125,7 +126,7 @@ def warming(track: Track, asked_of: Callable[[str], bool]) -> str:
     if track.anew_ms is None:
         return ""
     ready = all(slot.lane.ready for timeframe, slot in track.slots.items() if asked_of(timeframe))
-    return "" if ready else f"series changed to {track.source_class}; warming"
+    return "" if ready else warming_text(track.source_class)
 
 
 @dataclass

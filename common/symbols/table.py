@@ -13,6 +13,9 @@ from common.toml_file import read_text, tables
 TERMINAL = "mt5"
 """The vendor of listings that the client's own terminal feeds, by POST."""
 
+CLASS_BYTES = 32
+"""A class's name at the most: it stands in records of fixed size."""
+
 BUILTIN = Path(__file__).with_name("symbols.toml")
 
 
@@ -103,6 +106,9 @@ class SymbolTable(_Frozen):
             missing = symbol.classes() - self.classes.keys()
             if missing:
                 raise ValueError(f"{symbol.name}: no [class] table for {sorted(missing)}")
+        for name in self.classes:
+            if len(name.encode()) > CLASS_BYTES:
+                raise ValueError(f"class: expected a name of at most {CLASS_BYTES} bytes, found {name!r}")
         return self
 
     @model_validator(mode="after")

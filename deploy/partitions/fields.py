@@ -76,7 +76,7 @@ def symbol_of_key(key: Key) -> str | None:
             return symbol
         case "features", [symbol, _timeframe]:
             return symbol
-        case (("signal" | "ticks"), [symbol]) if symbol:
+        case "ticks", [symbol] if symbol:
             return symbol
         case _:
             return None

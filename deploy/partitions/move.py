@@ -66,7 +66,7 @@ class Move:
             "pass",
             "cache",
             "features",
-            "signal",
+            "newest_signals",
             "ticks",
         }
         unknown = [name.decode() for name, key in self._keys if key.kind not in known]
@@ -133,7 +133,7 @@ class Move:
         return () if symbol == DROPPED else (self._partition_of(symbol),)
 
     def _statuses(self) -> Iterator[Command]:
-        for key in (keys.symbol_status, keys.lane_heads):
+        for key in (keys.symbol_status, keys.lane_heads, keys.newest_signals):
             made: dict[int, list[bytes]] = defaultdict(list)
             for partition in range(self._old):
                 for symbol, body in self._hash(key(partition)).items():

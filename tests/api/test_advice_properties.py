@@ -17,12 +17,13 @@ from api.account import AccountBook
 from api.broker_book import BrokerBook
 from api.glance import look_over
 from api.journal import Journal
-from api.pipeline_state import Columns, EnginePass, Members, PartitionState, Pipeline, States, SymbolState
+from api.pipeline_state import EnginePass, PartitionState, Pipeline
 from api.positions import Closing, Position, Positions
 from api.signal_advice import NO_SETUP, Advice, Unsized, Withheld, judge, weigh
 from api.signals_text import why_not, write_signals
+from api.symbol_columns import Columns, HeadColumn, Members, States, SymbolState
 from api.trust import Question
-from common.features import FormingHead, LaneHead
+from common.heads import FormingHead, LaneHead, encode_head
 from common.messages import Clock, Signal
 from common.settings import Settings
 from common.sources import SymbolStatus
@@ -87,8 +88,8 @@ class Scene:
 def columns_of(states: Sequence[SymbolState]) -> Columns:
     """Return one partition of these symbols."""
     return Columns(
-        Members(0, [s.symbol for s in states]), [s.lane for s in states], [s.signal for s in states],
-        [s.status for s in states],
+        Members(0, [s.symbol for s in states]), [s.signal for s in states],
+        HeadColumn([None if s.lane is None else encode_head(s.lane) for s in states]), [s.status for s in states],
     )  # fmt: skip
 
 
@@ -208,7 +209,7 @@ def quiet_states(at_ms: int) -> Iterator[SymbolState]:
     classes = ("cme_nq_future", "ndx_cash")
     symbol = TABLE.symbols["NAS100"].model_copy(update={"failover": ("ndx_cash",)})
     lanes: list[LaneHead | None] = [None]
-    for age_ms, source_class, late_ms, warming in product(AGES_MS, classes, (0, 600_000), ("", "warming")):
+    for age_ms, source_class, late_ms, warming in product(AGES_MS, classes, (0, 600_000), (False, True)):
         market_ms = None if age_ms is None else at_ms - age_ms
         lanes.append(LaneHead(market_ms, "yahoo", source_class, late_ms, warming))
     statuses: list[SymbolStatus | None] = [None]
@@ -260,7 +261,7 @@ def any_states(draw: st.DrawFn) -> list[SymbolState]:
         right = st.just(symbol.series)
         classes = st.sampled_from(sorted({*symbol.classes(), "fx_spot"})) if draw(st.booleans()) else right
         market_ms = NOON_MS - draw(st.integers(-6_000, 31_000))
-        late_ms, warming = draw(st.sampled_from((0, 0, 600_000))), draw(st.sampled_from(("", "", "warming")))
+        late_ms, warming = draw(st.sampled_from((0, 0, 600_000))), draw(st.sampled_from((False, False, True)))
         score = draw(st.sampled_from((None, 1.0, 1.0, 0.69)))
         lane = LaneHead(market_ms, "yahoo", draw(classes), late_ms, warming, price=PRICES[symbol.name], score=score)
         word = draw(st.sampled_from(("ok", "ok", "withheld", "closed")))

@@ -65,7 +65,7 @@ def situation(chance: random.Random, world: World) -> dict[str, Signal]:
             expires_ms=world.wall.ms + chance.choice((-1, 1, 800, 3_000, 3_000)),
             values={chance.choice(NASTY): 10 ** chance.uniform(-300, 300) * chance.choice((1, -1)) for _ in range(5)},
         )
-        world.redis.set(f"{{0}}:signal:{symbol}", msgspec.json.encode(made))
+        world.redis.hset("{0}:newest_signals", symbol, msgspec.json.encode(made))
         signals[symbol] = made
     return signals
 

@@ -1,16 +1,16 @@
 """What must silence a symbol or shrink a size: clocks that were set back, prices that ran away, reports that clash."""
 
-import json
 from pathlib import Path
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from api.context import Context
 from api.pipeline_state import Pipeline
 from common import keys
 from common.errors import Fatal
-from common.features import LaneHead, encode_head
+from common.heads import FormingHead, LaneHead, encode_head
 from common.symbols import load_symbols
 from tests.api.test_posts import CLOSE, FILL, position_of
 from tests.api.world import NOON_MS, World
@@ -37,9 +37,8 @@ def priced(world: World, price: float, forming: bool = True) -> None:
     if not forming:
         world.redis.hset(keys.lane_heads(0), "EURUSD", encode_head(head))
         return
-    body = json.loads(world.redis.hget(keys.lane_heads(0), "EURUSD"))  # type: ignore[arg-type]
-    body["forming"] |= {"close": price, "high": price, "low": price}
-    world.redis.hset(keys.lane_heads(0), "EURUSD", json.dumps(body | {"price": price}))
+    bar = FormingHead(world.wall.ms, price, price, price)
+    world.redis.hset(keys.lane_heads(0), "EURUSD", encode_head(replace(head, forming=bar)))
 
 
 async def test_data_from_the_future_is_not_fresh(world: World, api: Api) -> None:
@@ -168,10 +167,12 @@ async def test_the_risk_of_an_open_position_counts_from_its_last_price_though_th
     async with ruled(world, tmp_path, account_leverage=500) as (client, _):
         # A lot with its stop at 14,990; the last price, a minute old, is 15,029: 39 may be lost from there.
         await client.post("/api/executions", content=FILL.replace('"lots":0.10', '"lots":1'))
-        price = json.loads(world.redis.hget(keys.lane_heads(0), "NAS100"))  # type: ignore[arg-type]
-        price["forming"]["close"] = price["price"] = 15_029.0
-        price["market_ms"] -= 60_000
-        world.redis.hset(keys.lane_heads(0), "NAS100", json.dumps(price))
+        head = world.head("NAS100")
+        assert head.forming is not None
+        assert head.market_ms is not None
+        bar = replace(head.forming, close=15_029.0)
+        late = replace(head, price=15_029.0, forming=bar, market_ms=head.market_ms - 60_000)
+        world.redis.hset(keys.lane_heads(0), "NAS100", encode_head(late))
         # 400 are left to the limit, 39 of them are at risk: half of 361 is 180.50, at 109 a lot.
         assert (await asked(client, 95_400))[0] == 1.65
 

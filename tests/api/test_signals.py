@@ -144,5 +144,5 @@ async def test_a_size_below_the_minimum_is_no_signal(world: World, api: Api) -> 
 
 async def test_an_unreadable_signal_of_another_release_is_no_signal(world: World, api: Api) -> None:
     world.alive("EURUSD")
-    world.redis.set("{0}:signal:EURUSD", b'{"kind":"signal","id":1}')
+    world.redis.hset("{0}:newest_signals", "EURUSD", b'{"kind":"signal","id":1}')
     assert (await reasons(api[0]))["EURUSD"] == "no_signal"

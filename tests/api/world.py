@@ -12,7 +12,8 @@ import redis
 from api.app import create_app
 from api.context import Context, make_context
 from common import keys
-from common.features import FeatureSet, FormingSet, LaneHead, encode_features, encode_head
+from common.features import FeatureSet, FormingSet, decode_features, encode_features
+from common.heads import FormingHead, LaneHead, decode_head, encode_head
 from common.messages import Clock, Signal, encode
 from common.settings import Settings
 from common.sources import SymbolStatus, encode_report
@@ -91,9 +92,15 @@ class World:
         if timeframe == "1s":
             self.redis.hset(keys.lane_heads(0), symbol, encode_head(head_in(body)))
 
+    def head(self, symbol: str) -> LaneHead:
+        """Return the head of a symbol's shortest lane."""
+        record = self.redis.hget(keys.lane_heads(0), symbol) or b""
+        assert isinstance(record, bytes)
+        return decode_head(record) or LaneHead()
+
     def score(self, symbol: str, score: float) -> None:
         """Have the newest quote of a symbol be of this quality."""
-        head = msgspec.json.decode(self.redis.hget(keys.lane_heads(0), symbol) or b"{}", type=LaneHead)
+        head = self.head(symbol)
         self.redis.hset(keys.lane_heads(0), symbol, encode_head(msgspec.structs.replace(head, score=score)))
 
     def status(self, symbol: str, status: str = "ok", detail: str = "", source_class: str = "") -> None:
@@ -105,14 +112,14 @@ class World:
     def signal(self, symbol: str, **changes: object) -> Signal:
         """Publish a signal for a symbol."""
         made = signal_for(symbol, self.wall.ms, **changes)
-        self.redis.set(keys.signal(0, symbol), encode(made))
+        self.redis.hset(keys.newest_signals(0), symbol, encode(made))
         return made
 
     def publish(self, symbol: str, **changes: object) -> tuple[str, Signal]:
         """Publish a signal as the engine does, in its stream too, and return its entry id."""
         made = signal_for(symbol, self.wall.ms, **changes)
         pipeline = self.redis.pipeline(transaction=True)
-        pipeline.set(keys.signal(0, symbol), encode(made))
+        pipeline.hset(keys.newest_signals(0), symbol, encode(made))
         pipeline.xadd(keys.SIGNALS.key(0), {keys.FIELD: encode(made)})
         entry_id: bytes = pipeline.execute()[1]
         return entry_id.decode(), made
@@ -128,8 +135,11 @@ class World:
 
 def head_in(body: bytes) -> LaneHead:
     """Return the head of a lane, as the engine writes it beside these values."""
-    head = msgspec.json.decode(body, type=LaneHead)
-    return msgspec.structs.replace(head, price=None if head.forming is None else head.forming.close)
+    found = decode_features(body)
+    bar, warming = found.forming, bool(found.warming)
+    forming = None if bar is None else FormingHead(bar.open_ms, bar.high, bar.low, bar.close)
+    price = None if bar is None else bar.close
+    return LaneHead(found.market_ms, found.source, found.source_class, found.delay_ms, warming, forming, price)
 
 
 def signal_for(symbol: str, at_ms: int, **changes: object) -> Signal:

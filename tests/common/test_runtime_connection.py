@@ -193,7 +193,7 @@ class WritesNonsense(Relay):
 def test_a_command_that_cannot_be_sent_is_the_handlers_fault_and_not_redis_being_away(
     link: Link, tmp_path: Path
 ) -> None:
-    WritesNonsense.nonsense = ("SET", keys.signal(0, "X"), None)
+    WritesNonsense.nonsense = ("SET", keys.feature_values(0, "X", "1m"), None)
     loop = new_loop(link, tmp_path, relay_spec(make_handler=WritesNonsense))
     loop.open()
     feed(link, "A", "NONSENSE", "B")

@@ -113,8 +113,8 @@ def test_taking_one_partition_over_again_does_not_fence_oneself(new_link: LinkFa
     fence.take()
     fence.read([])  # watches the epoch on this connection ...
     fence.take()  # ... which we then raise ourselves
-    fence.commit([("SET", keys.signal(0, "A"), "v")])
-    assert link.call("GET", keys.signal(0, "A")) == b"v"
+    fence.commit([("SET", keys.feature_values(0, "A", "1m"), "v")])
+    assert link.call("GET", keys.feature_values(0, "A", "1m")) == b"v"
 
 
 # -- fenced while waiting --------------------------------------------------------------------------
@@ -184,10 +184,10 @@ def test_an_epoch_that_is_gone_is_no_other_instance(link: Link, new_link: LinkFa
     fence.read([])
     link.call("FLUSHALL")
     with pytest.raises(EpochLost, match="was Redis flushed"):
-        fence.commit([("SET", keys.signal(0, "A"), "v")])
+        fence.commit([("SET", keys.feature_values(0, "A", "1m"), "v")])
     with pytest.raises(EpochLost):
         fence.read([])
-    assert link.call("EXISTS", keys.signal(0, "A")) == 0
+    assert link.call("EXISTS", keys.feature_values(0, "A", "1m")) == 0
 
 
 def test_an_instance_that_slept_through_a_flush_is_fenced_off_by_the_next_one(
@@ -199,8 +199,8 @@ def test_an_instance_that_slept_through_a_flush_is_fenced_off_by_the_next_one(
     successor.take()
     assert successor.epoch != orphan.epoch
     with pytest.raises(Fenced, match="another instance has taken over"):
-        orphan.commit([("SET", keys.signal(0, "A"), "late")])
-    assert link.call("EXISTS", keys.signal(0, "A")) == 0
+        orphan.commit([("SET", keys.feature_values(0, "A", "1m"), "late")])
+    assert link.call("EXISTS", keys.feature_values(0, "A", "1m")) == 0
 
 
 def test_taking_over_says_whether_anybody_was_there_before(link: Link) -> None:

@@ -74,12 +74,12 @@ class Mends(Relay):
     def restore(self, link: Link) -> Outcome:
         """Return a write."""
         super().restore(link)
-        return Outcome(writes=[("INCR", keys.signal(0, "mended"))])
+        return Outcome(writes=[("INCR", keys.feature_values(0, "mended", "1m"))])
 
 
 def test_what_restoring_leads_to_is_committed_before_the_first_batch(link: Link, new_loop: NewLoop) -> None:
     new_loop(relay_spec(make_handler=Mends))
-    assert link.call("GET", keys.signal(0, "mended")) == b"1"
+    assert link.call("GET", keys.feature_values(0, "mended", "1m")) == b"1"
 
 
 def test_an_urgent_entry_ends_the_lingering_for_all_in_hand(link: Link, new_loop: NewLoop) -> None:

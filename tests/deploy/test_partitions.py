@@ -65,7 +65,7 @@ def filled(link: Link) -> None:
         ("HSET", keys.lane_heads(0), "EURUSD", "fresh", "NAS100", "late"),
         ("RPUSH", keys.bar_cache(0, "EURUSD", "1m"), "bar"),
         ("SET", keys.feature_values(0, "NAS100", "5m"), "values"),
-        ("SET", keys.signal(0, "XAUUSD"), "signal"),
+        ("HSET", keys.newest_signals(0), "XAUUSD", "old", "EURUSD", "new"),
         ("ZADD", keys.terminal_ticks(0, "EURUSD"), 1, "tick"),
         ("SET", keys.heartbeat("storer", "storer"), "beat"),
         ("XADD", RAW.key(0), "5-0", FIELD, "settled"),
@@ -107,7 +107,9 @@ def test_a_move_puts_everything_into_its_symbols_partition(link: Link) -> None:
     assert link.call("HGETALL", keys.lane_heads(3)) == [b"EURUSD", b"fresh"]
     assert link.call("HGETALL", keys.lane_heads(2)) == [b"NAS100", b"late"]
     assert link.call("EXISTS", keys.bar_cache(3, "EURUSD", "1m"), keys.feature_values(2, "NAS100", "5m")) == 2
-    assert link.call("EXISTS", keys.terminal_ticks(3, "EURUSD"), keys.signal(0, "XAUUSD")) == 2
+    assert link.call("EXISTS", keys.terminal_ticks(3, "EURUSD")) == 1
+    assert link.call("HGETALL", keys.newest_signals(3)) == [b"EURUSD", b"new"]
+    assert link.call("HGETALL", keys.newest_signals(0)) == [b"XAUUSD", b"old"]
     assert link.call("EXISTS", keys.bar_cache(0, "EURUSD", "1m"), keys.heartbeat("storer", "storer")) == 0
     assert [link.call("GET", keys.incarnation(p)) for p in range(4)] == [b"word"] * 4
     assert link.call("GET", keys.PARTITION_COUNT) == b"4"

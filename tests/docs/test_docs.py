@@ -36,7 +36,7 @@ def test_the_table_of_keys_is_the_codes() -> None:
     made = {
         keys.epoch(0, "<stage>"), keys.state(0, "<stage>"), keys.failures(0, "<stage>"), keys.recovered(0, "<stage>"),
         keys.incarnation(0), keys.clock(0), keys.feature_pass(0), keys.bar_cache(0, "<symbol>", "<timeframe>"),
-        keys.feature_values(0, "<symbol>", "<timeframe>"), keys.signal(0, "<symbol>"), keys.symbol_status(0),
+        keys.feature_values(0, "<symbol>", "<timeframe>"), keys.newest_signals(0), keys.symbol_status(0),
         keys.lane_heads(0), keys.terminal_ticks(0, "<symbol>"), keys.retired(0), keys.breaker("<source>"),
         keys.quota("<source>"), keys.source_report("<source>"), keys.heartbeat("<stage>", "<instance>"),
         keys.KIND_OF_RUN, keys.PARTITION_COUNT, keys.ACCOUNT,

@@ -185,7 +185,7 @@ def test_a_reversal_within_a_signals_life_withdraws_it_and_is_not_published(stag
     # A SELL at minute 1, living for 100 s: a BUY as good at minute 2 contradicts it. It expires before minute 3.
     found = signals(store, stage, [*START, *minutes(PRICES[:2])])
     assert [(s.action, s.bar_open_ms - START_MS) for s in found] == [("SELL", 0)]
-    assert keys.signal(0, "EURUSD") not in store.keys
+    assert not store.keys[keys.newest_signals(0)]
 
     rest = signals(store, stage, minutes(PRICES)[10:])
     assert [(s.action, s.bar_open_ms - START_MS) for s in rest] == [("BUY", 2 * MINUTE), ("BUY", 3 * MINUTE)]

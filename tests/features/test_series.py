@@ -127,14 +127,14 @@ def test_the_change_empties_the_cache_and_says_so_in_the_same_transaction() -> N
     store = Store()
     stage = handler(store, OTHER)
     feed(stage, store, clock(NOW_MS - 1_000), *minutes(random_walk(3, 90, 2_650.0), NOW_MS, OWN))
-    store.call("SET", keys.signal(0, "XAUUSD"), b"{}")
+    store.call("HSET", keys.newest_signals(0), "XAUUSD", b"{}")
     assert stored(store, OWN)
 
     feed(stage, store, change(NOW_MS + 90 * MINUTE))
 
     found = values(store)
     assert stored(store, OTHER) == []
-    assert keys.signal(0, "XAUUSD") not in store.keys
+    assert not store.keys[keys.newest_signals(0)]
     assert (found.source_class, found.ready, found.market_ms) == (OTHER, False, None)
     assert set(found.values.values()) == {None}
     assert found.warming == "series changed to gold_spot; warming"

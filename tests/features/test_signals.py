@@ -109,7 +109,7 @@ def test_the_newest_signal_of_a_symbol_can_be_read() -> None:
     end_ms = cast(int, msgspec.json.decode(store.keys[keys.state(0, "features")][b"clock"])["now_ms"])
     told = {symbol: signal for symbol, signal in newest.items() if signal.expires_ms + 60_000 > end_ms}
     assert newest
-    assert {s: decode(store.keys[keys.signal(0, s)]) for s in newest if keys.signal(0, s) in store.keys} == told
+    assert {s.decode(): decode(body) for s, body in store.keys[keys.newest_signals(0)].items()} == told
 
 
 @pytest.mark.parametrize(("last_ms", "now_ms", "lapses"), [

@@ -10,7 +10,8 @@ import redis
 from common import keys
 from common.bars import to_bars
 from common.errors import Fatal
-from common.features import FormingHead, LaneHead, decode_features
+from common.features import decode_features
+from common.heads import FormingHead, LaneHead, decode_head
 from common.keys import BARS, FIELD, QUOTES
 from common.messages import Bars, Clock, Quotes, decode, encode
 from common.metrics import Metrics
@@ -155,8 +156,8 @@ def test_the_head_of_a_symbol_is_the_newest_price_also_between_bars() -> None:
     assert head(store) == LaneHead(NOW_MS + 100, "yahoo", "fx_spot", price=1.1, score=0.65)
 
 
-def head(store: Store) -> LaneHead:
-    return msgspec.json.decode(store.keys[keys.lane_heads(0)][b"EURUSD"], type=LaneHead)
+def head(store: Store) -> LaneHead | None:
+    return decode_head(store.keys[keys.lane_heads(0)][b"EURUSD"])
 
 
 def test_the_pass_is_confirmed_with_every_clock_entry() -> None:

@@ -32,7 +32,7 @@ def put_signal(pipeline: Pipeline, lives_ms: int) -> None:
         reasons=(), published_ms=clock.now_ms, expires_ms=clock.now_ms + lives_ms, data_age_ms=0, atr=0.001,
         source="yahoo", source_class="fx_spot",
     )  # fmt: skip
-    pipeline.client().set(keys.signal(0, "EURUSD"), encode(advice))
+    pipeline.client().hset(keys.newest_signals(0), "EURUSD", encode(advice))
 
 
 def count(pipeline: Pipeline) -> object:
