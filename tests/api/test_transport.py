@@ -19,6 +19,7 @@ from tests.api.test_posts import FILL
 from tests.chaos.matrix import fault
 from tests.conftest import RedisServer
 from tests.support import free_port, wait_until
+from tests.support_fork import fork
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,8 +73,7 @@ def start(environment: dict[str, str], folder: Path) -> Server:
         "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "API_PORT": str(port), "STATE_DIR": str(folder),
         "DATABASE_PATH": str(folder / "history.db"), **environment,
     }  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-m", "api"], env=values, cwd=folder, stdout=subprocess.DEVNULL)
-    server = Server(port, process)
+    server = Server(port, fork("api", folder=folder, log=folder / "api.log", environment=values))
 
     def answers() -> bool:
         try:
