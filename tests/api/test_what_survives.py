@@ -147,7 +147,7 @@ def test_a_redis_that_is_flushed_under_the_running_api_has_its_copy_again_within
     with site.api():
         _, state = spent(site)
         site.lose("redis")
-        wait_until(lambda: site.world.redis.exists("md:account") == 1, 5, "the copy in Redis")
+        wait_until(lambda: site.world.redis.exists("md:account") == 1, 10, "the copy in Redis")
     site.lose("journal")
     with site.api():
         assert site.settled(99_000)[0] == "daily_loss"

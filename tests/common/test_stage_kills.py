@@ -83,7 +83,7 @@ def test_sigterm_finishes_the_batch_in_hand_and_ends_cleanly(link: Link, start: 
     feed(link, *["A"] * 200)
     wait_until(lambda: came_out(link) > 0, 20, "the first results")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=5) == 0
+    assert process.wait(timeout=10) == 0
     assert link.call("XPENDING", "{0}:raw", "relay")[0] == 0  # type: ignore[index]
 
 
