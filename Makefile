@@ -49,7 +49,7 @@ CHAOS_OPTIONS ?= -n 0
 # Of a soak: simulated seconds, and where the figures go, as in: make soak CYCLES=20000 PAGE=1
 CYCLES ?=
 PAGE ?=
-PYTEST_OPTIONS ?= -n 2
+PYTEST_OPTIONS ?= -n 2 --dist worksteal
 
 DEMO_OPTIONS = $(if $(DATA),--data "$(DATA)") $(if $(SPEED),--speed $(SPEED)) $(if $(LIMITS),--limits $(LIMITS)) \
 	$(if $(INTERVAL),--interval $(INTERVAL)) $(if $(START),--start "$(START)") $(if $(SEED),--seed $(SEED))

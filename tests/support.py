@@ -4,13 +4,16 @@ import socket
 import time
 from collections.abc import Callable
 
+_LONGEST_PAUSE_S = 0.02  # each look costs processor time that those lack who are waited for
+
 
 def wait_until(predicate: Callable[[], bool], deadline_s: float = 10.0, what: str = "") -> None:
     """Return as soon as the predicate holds; AssertionError names what was waited for when the deadline has passed."""
-    end = time.monotonic() + deadline_s
+    began = time.monotonic()
     while not predicate():
-        assert time.monotonic() < end, f"not within {deadline_s} s: {what or predicate}"
-        time.sleep(0.005)
+        waited_s = time.monotonic() - began
+        assert waited_s < deadline_s, f"not within {deadline_s} s: {what or predicate}"
+        time.sleep(min(0.002 + waited_s / 50, _LONGEST_PAUSE_S))
 
 
 def free_port() -> int:

@@ -1,6 +1,7 @@
 """Which bars a session lets expect, and how its open time goes by."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from common.sessions.hours import is_open, next_close_ms, next_open_ms
 
@@ -20,6 +21,7 @@ def expected_opens(session: str, bar_ms: int, from_ms: int, to_ms: int) -> Itera
             open_ms += bar_ms
 
 
+@lru_cache(maxsize=1_024)  # a lane without bars asks the same for each of its values, once a cycle
 def after_open_time(session: str, from_ms: int, needed_ms: int) -> int:
     """Return when `needed_ms` of the session's open time have gone by since `from_ms`."""
     at_ms, left_ms = from_ms, needed_ms

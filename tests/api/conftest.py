@@ -1,6 +1,6 @@
 """Fixtures of the api's tests."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -8,9 +8,18 @@ import pytest
 import pytest_asyncio
 import redis
 
+from api import rehearsal
 from api.context import Context
 from tests.api.world import World, serving, settings_for
 from tests.conftest import RedisServer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _short_rehearsals() -> Iterator[None]:
+    """Rehearse once: what more often is for, a warm interpreter, is worth nothing to a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rehearsal, "TIMES", 1)
+        yield
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ async def test_being_held_back_shows_in_heartbeat_and_health(world: World) -> No
             pulse = decode_pulse(body) if isinstance(body, bytes) else None
             return pulse is not None and (pulse.status, pulse.message) == ("degraded", said)
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             while not beaten():  # noqa: ASYNC110  # the condition lies in Redis
                 await asyncio.sleep(0.02)
         world.redis.xtrim(keys.EXECUTIONS.key(0), maxlen=0)

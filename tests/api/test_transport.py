@@ -19,6 +19,7 @@ from tests.api.test_posts import FILL
 from tests.chaos.matrix import fault
 from tests.conftest import RedisServer
 from tests.support import free_port, wait_until
+from tests.support_fork import fork
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,8 +73,7 @@ def start(environment: dict[str, str], folder: Path) -> Server:
         "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "API_PORT": str(port), "STATE_DIR": str(folder),
         "DATABASE_PATH": str(folder / "history.db"), **environment,
     }  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-m", "api"], env=values, cwd=folder, stdout=subprocess.DEVNULL)
-    server = Server(port, process)
+    server = Server(port, fork("api", folder=folder, log=folder / "api.log", environment=values))
 
     def answers() -> bool:
         try:
@@ -213,7 +213,7 @@ def test_more_connections_than_the_limit_push_out_the_oldest_idle_one(server: Se
         for _ in range(1_050):
             stack.enter_context(server.connect())
         assert server.exchange(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").status == 200
-        first.settimeout(1.0)  # sooner than its time for a head ends
+        first.settimeout(2.0)  # sooner than its time for a head ends
         with suppress(ConnectionResetError):
             assert first.recv(100) == b""
 
@@ -230,7 +230,7 @@ def test_health_answers_and_everything_recovers_when_redis_is_silent(server: Ser
             assert httpx.get(base + path, timeout=5).status_code == 503
     finally:
         os.kill(redis_server.process.pid, signal.SIGCONT)
-    wait_until(lambda: httpx.get(f"{base}/api/signals").status_code == 200, 5, "signals to be answered again")
+    wait_until(lambda: httpx.get(f"{base}/api/signals").status_code == 200, 10, "signals to be answered again")
 
 
 def test_a_public_address_without_a_token_is_refused_at_start(tmp_path: Path, redis_server: RedisServer) -> None:

@@ -3,8 +3,6 @@
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ from tests.api.test_posts import FILL
 from tests.api.world import NOON_MS, World, settings_for
 from tests.conftest import RedisServer
 from tests.support import free_port, wait_until
+from tests.support_fork import fork
 
 EURO = (
     FILL.replace("US100.e", "EURUSD").replace("15005.00000", "1.08765").replace("14990.00000", "1.08")
@@ -68,11 +67,12 @@ class Site:
             "SYMBOLS": "NAS100,EURUSD", "LIMITS": "none", "API_PORT": str(self.port), "BATCH_WRITE_INTERVAL": "0.2",
             "ACCOUNT_RULES": "ftmo_2step", "ACCOUNT_START_BALANCE": "100000", "ACCOUNT_LEVERAGE": "500",
         }  # fmt: skip
-        with subprocess.Popen([sys.executable, "-m", name], env=environment, stdout=subprocess.DEVNULL) as running:
-            try:
-                yield
-            finally:
-                running.kill()
+        running = fork(name, folder=self.folder, log=self.folder / f"{name}.log", environment=environment)
+        try:
+            yield
+        finally:
+            running.kill()
+            running.wait()
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as reply:
@@ -147,7 +147,7 @@ def test_a_redis_that_is_flushed_under_the_running_api_has_its_copy_again_within
     with site.api():
         _, state = spent(site)
         site.lose("redis")
-        wait_until(lambda: site.world.redis.exists("md:account") == 1, 5, "the copy in Redis")
+        wait_until(lambda: site.world.redis.exists("md:account") == 1, 10, "the copy in Redis")
     site.lose("journal")
     with site.api():
         assert site.settled(99_000)[0] == "daily_loss"

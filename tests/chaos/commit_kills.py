@@ -3,7 +3,7 @@
 from typing import Literal
 
 from common import keys
-from tests.chaos.forked import ForkedPipeline
+from tests.pipeline.forked import ForkedPipeline
 from tests.support import wait_until
 from tests.support_proxy import FaultProxy
 

@@ -11,7 +11,7 @@ import numpy as np
 from common import keys
 from common.bars import RECORD
 from common.keys import QUOTES, RAW
-from tests.chaos.forked import ForkedPipeline
+from tests.pipeline.forked import ForkedPipeline
 from tests.pipeline.harness import Pipeline
 from tests.pipeline.test_replay import SYMBOLS, check_all, made_hours, wait_until_done
 from tests.support import wait_until

@@ -14,9 +14,9 @@ import pytest
 from common.features import FeatureSet
 from tests.chaos import quotes_data
 from tests.chaos.commit_kills import ENDS, End, kill_inside_commit
-from tests.chaos.forked import ForkedPipeline
 from tests.chaos.matrix import fault
 from tests.chaos.warm import Replay
+from tests.pipeline.forked import ForkedPipeline
 from tests.pipeline.harness import STAGES
 from tests.pipeline.tables import final_tables
 from tests.support import wait_until

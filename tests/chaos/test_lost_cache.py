@@ -17,8 +17,8 @@ from common.history import History
 from common.indicators import SessionClock, load_plan
 from common.sessions import after_open_time, next_open_ms
 from features.lane import Lane, LaneSetup
-from tests.chaos.forked import ForkedPipeline
 from tests.chaos.matrix import fault
+from tests.pipeline.forked import ForkedPipeline
 from tests.pipeline.test_replay import DAY_START_MS, wait_until_done
 from tests.support import wait_until
 

@@ -11,8 +11,8 @@ import pytest
 
 from common import keys
 from common.keys import partition_of
-from tests.chaos.forked import ForkedPipeline
 from tests.chaos.matrix import fault
+from tests.pipeline.forked import ForkedPipeline
 from tests.pipeline.harness import ROOT
 from tests.pipeline.tables import final_tables
 from tests.pipeline.test_replay import SYMBOLS, made_hours

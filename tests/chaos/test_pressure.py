@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from common.keys import RAW
-from tests.chaos.forked import ForkedPipeline
 from tests.chaos.matrix import fault
 from tests.chaos.quotes_data import FIRST_MS, symbol_table
 from tests.chaos.small_replay import component
+from tests.pipeline.forked import ForkedPipeline
 from tests.support import wait_until
 
 MINUTE_MS = 60_000

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.forked import ForkedPipeline
 from tests.chaos.matrix import fault
 from tests.chaos.small_replay import seconds_to_next_cycle, struck
 from tests.conftest import start_valkey
 from tests.pipeline import test_outages
+from tests.pipeline.forked import ForkedPipeline
 from tests.pipeline.harness import Pipeline
 from tests.pipeline.test_replay import SYMBOLS, made_hours
 from tests.support import free_port, wait_until

@@ -10,9 +10,9 @@ from typing import cast
 import pytest
 
 from common import keys
-from tests.chaos.forked import ForkedPipeline
 from tests.chaos.matrix import fault
 from tests.conftest import start_valkey
+from tests.pipeline.forked import ForkedPipeline
 from tests.pipeline.harness import STAGES
 from tests.pipeline.tables import final_tables
 from tests.pipeline.test_replay import SYMBOLS, made_hours, wait_until_done

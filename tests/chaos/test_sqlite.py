@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.forked import ForkedPipeline
 from tests.chaos.matrix import fault
 from tests.chaos.small_replay import struck
 from tests.chaos.tracing import tampered
 from tests.pipeline import bars_data
+from tests.pipeline.forked import ForkedPipeline
 from tests.pipeline.test_replay import SYMBOLS, WITH_VOLUME, check_all, made_hours, stored_bars, wait_until_done
 from tests.support import wait_until
 from tests.support_disk import small_disk

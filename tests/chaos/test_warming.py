@@ -14,9 +14,9 @@ import pytest
 import talib
 
 from tests.chaos import quotes_data
-from tests.chaos.forked import ForkedPipeline
 from tests.chaos.matrix import fault
 from tests.chaos.warm import Replay
+from tests.pipeline.forked import ForkedPipeline
 from tests.support import wait_until
 
 LIVE_WITHIN_S = 2.0

@@ -13,8 +13,8 @@ import redis
 
 from common import keys
 from common.features import FeatureSet, decode_features
-from tests.chaos.forked import ForkedPipeline
 from tests.chaos.quotes_data import FIRST_MS, STEP_MS, symbol_table
+from tests.pipeline.forked import ForkedPipeline
 from tests.pipeline.harness import STAGES
 from tests.support import wait_until
 

@@ -261,7 +261,7 @@ async def test_the_loop_goes_on_while_a_large_reply_is_read(rig: Rig, monkeypatc
 
     def read_history(vendor: PlainVendor, request: Request, timeframe: Timeframe, reply: Reply) -> HistoryReading:
         loop.call_soon_threadsafe(loop_ran.set)
-        ran = loop_ran.wait(2)
+        ran = loop_ran.wait(10)
         return HistoryReading(Verdict.NO_DATA, detail="the loop ran" if ran else "the loop stood still")
 
     loop = asyncio.get_running_loop()

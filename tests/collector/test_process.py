@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections import Counter
@@ -24,6 +23,7 @@ from common.messages import AnyMessage, Clock, RawQuotes, SourceEvent, decode, e
 from common.sources import decode_report
 from tests.conftest import RedisServer
 from tests.support import free_port, wait_until
+from tests.support_fork import fork
 
 ROOT = Path(__file__).parents[2]
 KEYS = {
@@ -39,18 +39,10 @@ class Simulator:
 
     def __init__(self, *options: str) -> None:
         self.url = f"http://127.0.0.1:{(port := free_port())}"
-        command = [
-            sys.executable,
-            "-m",
-            "simulator",
-            "--port",
-            str(port),
-            "--speed",
-            "0",
-            "--symbols",
-            ",".join(SYMBOLS),
-        ]
-        self.process = subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL)
+        self.process = fork(
+            "simulator", "--port", str(port), "--speed", "0", "--symbols", ",".join(SYMBOLS), *options,
+            folder=ROOT, log=Path(os.devnull), environment=os.environ,
+        )  # fmt: skip
         wait_until(self._answers, 20, "the simulator")
 
     def stats(self) -> "dict":
@@ -102,10 +94,7 @@ class Collectors:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "collector"], cwd=self._folder, env=self._env, stdout=log, stderr=log
-            )
+        self.process = fork("collector", folder=self._folder, log=self.log, environment=self._env)
 
     def end(self, number: int) -> int:
         """Send the signal and return the exit code."""

@@ -15,6 +15,7 @@ from common.redis_link import Link
 from tests.common.relay import feed, passed_on
 from tests.conftest import RedisServer
 from tests.support import wait_until
+from tests.support_fork import fork
 
 ROOT = Path(__file__).resolve().parents[2]
 Start = Callable[[], "subprocess.Popen[bytes]"]
@@ -34,16 +35,9 @@ def start(redis_server: RedisServer, tmp_path: Path) -> Iterator[Start]:
                    "REDIS_PORT": str(redis_server.port), "STATE_DIR": str(tmp_path)}  # fmt: skip
 
     def spawn() -> "subprocess.Popen[bytes]":
-        with (tmp_path / "relay.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.common.relay_process"],
-                cwd=tmp_path,
-                env=environment,
-                stdout=log,
-                stderr=log,
-            )
-        processes.append(process)
-        return process
+        log = tmp_path / "relay.log"
+        processes.append(fork("tests.common.relay_process", folder=tmp_path, log=log, environment=environment))
+        return processes[-1]
 
     yield spawn
     for process in processes:
@@ -89,7 +83,7 @@ def test_sigterm_finishes_the_batch_in_hand_and_ends_cleanly(link: Link, start: 
     feed(link, *["A"] * 200)
     wait_until(lambda: came_out(link) > 0, 20, "the first results")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=5) == 0
+    assert process.wait(timeout=10) == 0
     assert link.call("XPENDING", "{0}:raw", "relay")[0] == 0  # type: ignore[index]
 
 

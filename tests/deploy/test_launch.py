@@ -54,7 +54,7 @@ def test_ctrl_c_stops_everything(installation: Installation) -> None:
     process = installation.launch_in_foreground()
     pids = installation.pids()
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=8)
+    output, _ = process.communicate(timeout=30)
 
     assert process.returncode == 0
     assert "stopped in" in output
@@ -64,7 +64,7 @@ def test_ctrl_c_stops_everything(installation: Installation) -> None:
 def test_stop_ends_one_that_runs_in_the_foreground(installation: Installation) -> None:
     process = installation.launch_in_foreground()
     stopped = installation.launch("stop")
-    output, _ = process.communicate(timeout=8)
+    output, _ = process.communicate(timeout=30)
 
     assert (stopped.returncode, process.returncode) == (0, 0)
     assert "stopped from elsewhere" in output
@@ -85,7 +85,7 @@ def test_no_process_outlives_a_supervisord_that_is_killed(installation: Installa
     assert isinstance(supervisord, int)
     kill(supervisord)
 
-    wait_until_gone(pids, 2)
+    wait_until_gone(pids)
     assert installation.launch("start").returncode == 0
 
 
@@ -125,7 +125,7 @@ def test_a_redis_that_answers_is_used_and_left_running(installation: Installatio
 
     assert "the one that answers" in started.stdout
     assert "redis" not in names
-    with socket.create_connection(("127.0.0.1", redis_server.port), timeout=2) as connection:
+    with socket.create_connection(("127.0.0.1", redis_server.port), timeout=10) as connection:
         connection.sendall(b"PING\r\n")
         assert connection.recv(7) == b"+PONG\r\n"
 

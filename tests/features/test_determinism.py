@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from hypothesis import given
@@ -74,7 +75,10 @@ def _note_values(store: Store, values: dict[Any, Any]) -> None:
                 values.setdefault((symbol, timeframe, found.bar_open_ms), set()).add(repr(closed))
 
 
-WHOLE = run([ENTRIES[at : at + 1] for at in range(len(ENTRIES))], set())
+@cache
+def undisturbed() -> tuple[dict[str, list[Message]], dict[Any, Any], Store]:
+    """Return the same of a run one by one, without restarts."""
+    return run([ENTRIES[at : at + 1] for at in range(len(ENTRIES))], set())
 
 
 @examples(12)
@@ -95,7 +99,7 @@ def test_passes_without_time_lead_to_the_same_bars_values_and_signals() -> None:
 
 def assert_same(published: dict[str, list[Message]], values: dict[Any, Any], store: Store) -> None:
     """Hold a run to the undisturbed one."""
-    expected, expected_values, expected_store = WHOLE
+    expected, expected_values, expected_store = undisturbed()
     assert published == expected
     for place, seen in values.items():
         assert seen <= expected_values[place], place
@@ -105,7 +109,7 @@ def assert_same(published: dict[str, list[Message]], values: dict[Any, Any], sto
 
 
 def test_the_market_of_this_test_closes_bars_and_gives_signals() -> None:
-    published, _, store = WHOLE
+    published, _, store = undisturbed()
 
     assert len(published["signals"]) >= 2
     assert len(published["bars"]) > 500

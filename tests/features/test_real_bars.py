@@ -70,8 +70,10 @@ def play(symbol: str, source: Sequence[Source], max_bars: int, anchor_bars: int)
     stage = handler(Store(), (symbol,), max_bars_cache=max_bars, anchor_bars=anchor_bars, **settings)
     lane: Lane = stage.engine.tracks[symbol].slots["1m"].lane
     built, values = [], []
-    for entry in Entries().of(*messages(symbol, source, "traded")):
-        for published in stage.handle((entry,)).publish:
+    first, *entries = Entries().of(*messages(symbol, source, "traded"))
+    stage.handle((first,))
+    for cycle in zip(entries[::2], entries[1::2], strict=True):
+        for published in stage.handle(cycle).publish:
             if isinstance(published.message, Bars):
                 (bar,) = published.message.bars
                 built.append(Source(bar.open_ms, bar.open, bar.high, bar.low, bar.close, bar.volume))

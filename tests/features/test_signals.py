@@ -19,6 +19,7 @@ from features.state import Live
 from tests.features.market import START_MS, cycles, warm_up
 from tests.features.support import SIX, Entries, Store, handler
 
+BATCH = 20
 BAR = Bar("EURUSD", "1m", START_MS, 1.1, 1.1, 1.1, 1.1, 0.0, "none", 50, "yahoo", "fx_spot")
 CLOSED = Closed(BAR, 1.0, 2_500, 0, 0, {"atr_14": 0.001}, {"atr_14": 0.001})
 BUY = Candidate("BUY", 1.123456, 1.121956, 1.124956, 1.126456, 0.8, 7.0, "range", ("because",))
@@ -33,9 +34,12 @@ EURUSD = load_symbols(("EURUSD",)).symbols["EURUSD"]
 
 
 def signals(store: Store, stage: FeaturesHandler, messages: Sequence[Message]) -> list[Signal]:
+    """Handle messages in batches as a busy stage gets them, and return the signals that were published."""
     found: list[Signal] = []
-    for entry in Entries().of(*messages):  # type: ignore[arg-type]  # any message of the stream
-        outcome = store.commit(stage.handle((entry,)))
+    left = Entries().of(*messages)  # type: ignore[arg-type]  # any message of the stream
+    while left:
+        outcome = store.commit(stage.handle(left[:BATCH]))
+        left = left[outcome.entries :]
         found += [p.message for p in outcome.publish if isinstance(p.message, Signal)]
     return found
 

@@ -9,6 +9,7 @@ import sys
 import urllib.request
 from collections.abc import Iterable
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 from typing import Self, cast
 
@@ -108,7 +109,7 @@ class Pipeline:
 
     def clock(self) -> Clock | None:
         """Return the newest clock of the collector."""
-        raw = self.client().get(keys.clock(0))
+        raw = self._looks.get(keys.clock(0))
         message = decode(raw) if isinstance(raw, bytes) else None
         return message if isinstance(message, Clock) else None
 
@@ -121,6 +122,11 @@ class Pipeline:
         """Return a Redis client with raw replies."""
         return self.redis.client()
 
+    @cached_property
+    def _looks(self) -> "redis.Redis":
+        """The client for what is asked again and again."""
+        return self.client()
+
     def rows(self, query: str) -> list[tuple[object, ...]]:
         """Return the rows of a query on the pipeline's database."""
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as db:
@@ -128,7 +134,7 @@ class Pipeline:
 
     def settled(self, without: str = "") -> bool:
         """True if every group of every stream has read and acknowledged everything, but for that of a dead stage."""
-        client = self.client()
+        client = self._looks
         for stream in keys.TRANSPORT:
             key = stream.key(0)
             if not client.exists(key):

@@ -7,6 +7,7 @@ import pytest
 
 from common.keys import QUOTES
 from tests.chaos.matrix import fault
+from tests.pipeline.forked import ForkedPipeline
 from tests.pipeline.harness import Pipeline
 from tests.pipeline.test_replay import SYMBOLS, check_all, made_hours, wait_until_done
 from tests.support import wait_until
@@ -24,7 +25,7 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def pipeline(tmp_path: Path, data: Path) -> Iterator[Pipeline]:
     """A replay under way."""
-    with Pipeline(tmp_path, SYMBOLS, BATCH_WRITE_INTERVAL="0.5") as running:
+    with ForkedPipeline(tmp_path, SYMBOLS, BATCH_WRITE_INTERVAL="0.5") as running:
         running.start_simulator("--data", str(data), "--speed", "0", "--interval", "15")
         running.start()
         wait_until(lambda: running.cycle() >= 20, 60, "the first cycles")
@@ -58,8 +59,10 @@ def test_a_second_process_of_each_stage_under_its_name_doubles_nothing(pipeline:
 )
 def test_an_xadd_that_fails_inside_the_transaction_loses_nothing(pipeline: Pipeline, data: Path) -> None:
     client, key = pipeline.client(), QUOTES.key(0)
-    client.rename(key, "aside")
-    client.set(key, "a string")
+    with client.pipeline(transaction=True) as both:  # or the second would overwrite an entry written in between
+        both.rename(key, "aside")
+        both.set(key, "a string")
+        both.execute()
     victims = ("validator", "features", "storer")
     for stage in victims:
         wait_until(lambda name=stage: pipeline.processes[name].poll() is not None, 30, f"{stage} to stop")  # type: ignore[misc]

@@ -8,6 +8,7 @@ import pytest
 from common.messages import TIMEFRAME_MS
 from replay.scratch import scratch_redis
 from tests.chaos.matrix import fault
+from tests.pipeline.forked import ForkedPipeline
 from tests.pipeline.harness import STAGES, Pipeline
 from tests.pipeline.tables import final_tables
 from tests.pipeline.test_replay import SYMBOLS, check_all, made_hours, recorded_hours, run_to_the_end, wait_until_done
@@ -21,7 +22,7 @@ KILLS_PER_STAGE = 2
 def replay(folder: Path, data: Path) -> dict[str, list[tuple[object, ...]]]:
     """Run undisturbed and return the tables."""
     folder.mkdir()
-    with Pipeline(folder, SYMBOLS, BATCH_WRITE_INTERVAL="0.5") as pipeline:
+    with ForkedPipeline(folder, SYMBOLS, BATCH_WRITE_INTERVAL="0.5") as pipeline:
         run_to_the_end(pipeline, data, 120)
         return final_tables(pipeline)
 
@@ -32,7 +33,7 @@ def replay_with_kills(
     """Run with every stage killed several times, at cycles drawn from the seed, and return the tables."""
     folder.mkdir()
     rng = random.Random(seed)
-    with Pipeline(folder, SYMBOLS, BATCH_WRITE_INTERVAL="0.5") as pipeline:
+    with ForkedPipeline(folder, SYMBOLS, BATCH_WRITE_INTERVAL="0.5") as pipeline:
         pipeline.start_simulator("--data", str(data), "--speed", "0", "--interval", "15")
         pipeline.start()
         wait_until(lambda: pipeline.cycle() > 0, 60, "the first cycle")

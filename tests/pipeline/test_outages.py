@@ -11,6 +11,7 @@ import pytest
 
 from tests.pipeline import bars_data
 from tests.pipeline.bars_data import SourceBar
+from tests.pipeline.forked import ForkedPipeline
 from tests.pipeline.harness import STAGES, Pipeline
 from tests.pipeline.test_replay import (
     DAY_START_MS,
@@ -176,7 +177,7 @@ def data(tmp_path: Path) -> Path:
 
 def test_an_outage_of_all_vendors_leaves_no_hole(tmp_path: Path, data: Path) -> None:
     made_hours(data, 6)
-    with Pipeline(tmp_path, ("US500", "EURUSD")) as pipeline:
+    with ForkedPipeline(tmp_path, ("US500", "EURUSD")) as pipeline:
         until_ms = play(pipeline, data, outage_of_all_vendors, 6, "300")
         check_found_at_once(pipeline)
         check_all(pipeline, data, until_ms)
@@ -189,7 +190,7 @@ def test_after_half_an_hour_of_recorded_prices_bars_and_indicators_are_as_if_not
     shared: Path, tmp_path: Path, data: Path, accident: Accident
 ) -> None:
     recorded_hours(shared, data, 3)
-    with Pipeline(tmp_path, SYMBOLS) as pipeline:
+    with ForkedPipeline(tmp_path, SYMBOLS) as pipeline:
         play(pipeline, data, accident, 30, "120", interval="5")
         if accident is not flush_of_redis:
             check_found_at_once(pipeline)
@@ -204,7 +205,7 @@ def test_after_a_stop_the_hole_is_on_record_within_five_seconds_of_real_time(
     shared: Path, tmp_path: Path, data: Path
 ) -> None:
     recorded_hours(shared, data, 3)
-    with Pipeline(tmp_path, SYMBOLS) as pipeline:
+    with ForkedPipeline(tmp_path, SYMBOLS) as pipeline:
         pipeline.start_simulator("--data", str(data), "--speed", "1", "--start", START)
         pipeline.start()
         wait_until(lambda: now_ms(pipeline) >= START_MS + 15_000, 60, "a quarter of a minute of prices")

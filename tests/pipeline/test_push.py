@@ -10,6 +10,7 @@ import pytest
 from common.keys import FIELD, RAW
 from common.messages import Clock, RawQuotes, decode
 from tests.pipeline import bars_data
+from tests.pipeline.forked import ForkedPipeline
 from tests.pipeline.harness import Pipeline
 from tests.pipeline.tables import final_tables
 from tests.pipeline.test_replay import (
@@ -54,7 +55,7 @@ def collected(
     """Run the collector alone over the data, killed so many times, and return what it published."""
     folder.mkdir()
     rng = random.Random(5)
-    with Pipeline(folder, SYMBOLS, PUSH="on") as pipeline:
+    with ForkedPipeline(folder, SYMBOLS, PUSH="on") as pipeline:
         pipeline.start_simulator("--data", str(data), "--speed", "0", "--interval", str(INTERVAL_MS // 1000))
         for fault in faults:
             pipeline.simulator("/sim/faults", dict(fault))
@@ -161,7 +162,7 @@ def replayed(folder: Path, data: Path, kills_per_stage: int) -> dict[str, list[t
     folder.mkdir()
     rng = random.Random(9)
     stages = ("collector", "validator", "features", "storer")
-    with Pipeline(folder, SYMBOLS, BATCH_WRITE_INTERVAL="0.5", PUSH="on") as pipeline:
+    with ForkedPipeline(folder, SYMBOLS, BATCH_WRITE_INTERVAL="0.5", PUSH="on") as pipeline:
         pipeline.start_simulator("--data", str(data), "--speed", "0", "--interval", str(INTERVAL_MS // 1000))
         pipeline.start(*stages)
         last = pipeline.simulator("/sim/stats")["last_cycle"]

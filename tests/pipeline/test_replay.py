@@ -12,6 +12,7 @@ import talib
 from common import keys
 from tests.pipeline import bars_data
 from tests.pipeline.bars_data import SourceBar
+from tests.pipeline.forked import ForkedPipeline
 from tests.pipeline.harness import Pipeline
 from tests.support import wait_until
 
@@ -134,13 +135,13 @@ def data(tmp_path: Path) -> Path:
 
 def test_a_replay_of_recorded_bars_is_stored_to_the_last_row(shared: Path, tmp_path: Path, data: Path) -> None:
     recorded_hours(shared, data, 1.5)
-    with Pipeline(tmp_path, SYMBOLS, BATCH_WRITE_INTERVAL="1") as pipeline:
+    with ForkedPipeline(tmp_path, SYMBOLS, BATCH_WRITE_INTERVAL="1") as pipeline:
         run_to_the_end(pipeline, data, 120)
         check_all(pipeline, data)
 
 
 def test_a_replay_of_made_bars_is_stored_to_the_last_row(tmp_path: Path, data: Path) -> None:
     made_hours(data, 1)
-    with Pipeline(tmp_path, SYMBOLS, BATCH_WRITE_INTERVAL="1") as pipeline:
+    with ForkedPipeline(tmp_path, SYMBOLS, BATCH_WRITE_INTERVAL="1") as pipeline:
         run_to_the_end(pipeline, data, 120)
         check_all(pipeline, data)

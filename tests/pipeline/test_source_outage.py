@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from common import keys
+from tests.pipeline.forked import ForkedPipeline
 from tests.pipeline.harness import Pipeline
 from tests.support import wait_until
 
@@ -17,9 +18,9 @@ OPEN_S = 20  # stream time
 
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
-    """A running pipeline on made prices, ten times as fast as life."""
-    with Pipeline(tmp_path, SYMBOLS, BATCH_WRITE_INTERVAL="0.2", BREAKER_OPEN_TIME=str(OPEN_S)) as running:
-        running.start_simulator("--speed", "10", "--seed", "3")
+    """A running pipeline on made prices, twenty times as fast as life."""
+    with ForkedPipeline(tmp_path, SYMBOLS, BATCH_WRITE_INTERVAL="0.2", BREAKER_OPEN_TIME=str(OPEN_S)) as running:
+        running.start_simulator("--speed", "20", "--seed", "3")
         running.start()
         wait_until(lambda: running.health() == "healthy" and running.cycle() >= 5, 60, "a healthy pipeline")
         yield running

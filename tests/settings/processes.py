@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from common.metrics import Metrics
 from common.settings import Settings
 from common.stage import StageSpec
 from tests.settings.proof import EXAMPLE
+from tests.support_fork import fork
 
 
 @contextmanager
@@ -48,8 +48,7 @@ def process_running(stage: str, folder: Path) -> Iterator[Running]:
     environment = {**os.environ, "PYTHONPATH": str(EXAMPLE.parent)}
     printed = folder / f"{stage}.log"
     folder.mkdir(parents=True, exist_ok=True)
-    with printed.open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", stage], cwd=folder, env=environment, stdout=log, stderr=log)
+    process = fork(stage, folder=folder, log=printed, environment=environment)
     try:
         yield Running(process, printed)
     finally:

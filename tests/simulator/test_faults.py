@@ -1,17 +1,18 @@
 """Each fault on demand, over real connections to a real server."""
 
 import json
-import subprocess
-import sys
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from http.client import HTTPConnection, IncompleteRead
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.simulator.kit import BROWSER, client_of, made
 from tests.support import free_port, wait_until
+from tests.support_fork import ROOT, fork
 
 URL = "/twelvedata/quote?symbol=EUR/USD&apikey=k"
 
@@ -47,8 +48,10 @@ class Server:
 @pytest.fixture(scope="module")
 def process() -> Iterator[Server]:
     server = Server(free_port())
-    command = [sys.executable, "-m", "simulator", "--port", str(server.port), "--speed", "0", "--symbols", "EURUSD"]
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    child = fork(
+        "simulator", "--port", str(server.port), "--speed", "0", "--symbols", "EURUSD",
+        folder=ROOT, log=Path(os.devnull), environment=os.environ,
+    )  # fmt: skip
     wait_until(server.answers, 20, "the simulator to answer")
     yield server
     child.terminate()

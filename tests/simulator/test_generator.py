@@ -168,16 +168,16 @@ def test_a_late_vendor_tells_what_was_ten_minutes_ago() -> None:
 
 def test_a_far_cycle_is_found_at_once_and_a_chart_is_quick() -> None:
     market = made()
-    begin = time.perf_counter()
+    begin = time.process_time()
     for symbol in ALL:
         snapshot(market, 50_000, symbol)
-    assert time.perf_counter() - begin < 2.0
+    assert time.process_time() - begin < 2.0
     instrument = listed(market, "yahoo", "NQ=F")
     view = market.view(50_000)
     view.bars(instrument, 60_000, view.now_ms - 8 * DAY_MS, view.now_ms)
-    begin = time.perf_counter()
+    begin = time.process_time()
     view.bars(instrument, 60_000, view.now_ms - 8 * DAY_MS, view.now_ms)
-    assert time.perf_counter() - begin < 0.2
+    assert time.process_time() - begin < 0.2
 
 
 def crossings(close: np.ndarray) -> int:

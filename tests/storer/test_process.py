@@ -5,7 +5,6 @@ import random
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +20,7 @@ from storer.database import Database
 from tests.conftest import RedisServer
 from tests.storer.values import T0, bar, quote, request
 from tests.support import wait_until
+from tests.support_fork import fork
 
 ROOT = Path(__file__).resolve().parents[2]
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -38,12 +38,9 @@ def start(redis_server: RedisServer, tmp_path: Path, path: Path) -> Iterator[Sta
     }  # fmt: skip
 
     def spawn(interval: str = "0.02") -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "storer"]
         given = {**environment, "BATCH_WRITE_INTERVAL": interval}
-        with (tmp_path / "storer.log").open("ab") as log:
-            process = subprocess.Popen(command, cwd=tmp_path, env=given, stdout=log, stderr=log)
-        processes.append(process)
-        return process
+        processes.append(fork("storer", folder=tmp_path, log=tmp_path / "storer.log", environment=given))
+        return processes[-1]
 
     yield spawn
     for process in processes:

@@ -48,7 +48,7 @@ def test_process_judges_what_arrives_stops_on_sigterm_and_goes_on_where_it_was(
     redis_client.xadd(raw, {keys.FIELD: encode(clock(T0 + 1000).message)})
     with running(tmp_path, redis_server) as process:
         wait_until(lambda: len(published(redis_client, keys.QUOTES)) == 2, 15, "quotes and clock")
-        wait_until(lambda: redis_client.exists(keys.heartbeat("validator", "validator")) == 1, 5, "a heartbeat")
+        wait_until(lambda: redis_client.exists(keys.heartbeat("validator", "validator")) == 1, 10, "a heartbeat")
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     redis_client.xadd(raw, {keys.FIELD: encode(arrived(quote(1.1)).message)})

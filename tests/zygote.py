@@ -1,7 +1,7 @@
 """A process that has imported every stage and the simulator, and forks them on demand: in milliseconds, not a second.
 
-What is forked is the stage as `python -m <stage>` runs it, a process of its own with its own environment and log; only
-its imports are done already. Used by tests.chaos.forked, one JSON object a line in both directions.
+What is forked is the module as `python -m <module>` runs it, a process of its own with its own environment and log;
+only its imports are done already. Used by tests.support_fork, one JSON object a line in both directions.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ def main() -> None:
     print(json.dumps({"ready": os.getpid()}), flush=True)
     for line in sys.stdin:
         order = json.loads(line)
-        print(json.dumps(_start(order) if "module" in order else _wait(order)), flush=True)
+        print(json.dumps(_start(order) if "module" in order else _look(order)), flush=True)
 
 
 def _start(order: dict[str, str | list[str] | dict[str, str]]) -> dict[str, int]:
@@ -38,7 +38,7 @@ def _start(order: dict[str, str | list[str] | dict[str, str]]) -> dict[str, int]
 
 
 def _become(order: dict[str, str | list[str] | dict[str, str]]) -> NoReturn:
-    """Be the stage: in the child, for good."""
+    """Be the module: in the child, for good."""
     module, folder, log, environment = (order[name] for name in ("module", "folder", "log", "environment"))
     assert isinstance(environment, dict)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -53,9 +53,9 @@ def _become(order: dict[str, str | list[str] | dict[str, str]]) -> NoReturn:
     sys.exit(0)
 
 
-def _wait(order: dict[str, int]) -> dict[str, int | None]:
+def _look(order: dict[str, int]) -> dict[str, int | None]:
     """Return a child's exit code, negative for a signal; None while it lives."""
-    pid, status = os.waitpid(order["wait"], 0 if order["until_it_ends"] else os.WNOHANG)
+    pid, status = os.waitpid(order["wait"], os.WNOHANG)
     return {"code": os.waitstatus_to_exitcode(status) if pid else None}
 
 
