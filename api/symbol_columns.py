@@ -171,7 +171,7 @@ class Column(Generic[Decoded]):
 
 
 class Order:
-    """Puts a hash's values into the order of the symbols: to ask for each by its name takes Redis twice as long."""
+    """Puts a hash's values into the order of the symbols: to ask for each by its name takes nearly twice as long."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = [name.encode() for name in names]

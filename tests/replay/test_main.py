@@ -193,9 +193,9 @@ def test_the_scratch_redis_ends_with_what_it_is_for_whatever_happens() -> None:
 
 def test_the_scratch_redis_dies_with_a_killed_replay(tmp_path: Path) -> None:
     program = (
-        "import json, sys, time\nfrom replay.scratch import scratch_redis\nwith scratch_redis() as link:\n"
+        "import json, signal\nfrom replay.scratch import scratch_redis\nwith scratch_redis() as link:\n"
         "    link.call('PING'); print(json.dumps(int(link.call('INFO', 'server').split(b'process_id:')[1].split()[0])),"
-        " flush=True); time.sleep(60)"
+        " flush=True); signal.pause()"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)}

@@ -160,7 +160,7 @@ async def test_a_silent_vendor_is_waited_for_so_long(
     given: Given, server: FaultServer, tmp_path: Path, timeout_s: float
 ) -> None:
     async def silent(heard: Heard, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(30)
+        await asyncio.Event().wait()  # for ever: the server cancels it at its end
 
     server.behave = silent
     table = write_table(tmp_path / "t.toml", "plain", "X")
