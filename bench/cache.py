@@ -1,12 +1,11 @@
 """Reading 5,000 bars into numpy: our list of packed records against a stream with a field for each column."""
 
 import struct
-import time
-from collections.abc import Callable
 from typing import cast
 
 import numpy as np
 
+from bench.processes import took_ms
 from bench.row import Row
 from bench.valkey import valkey
 from common import keys
@@ -25,11 +24,11 @@ def run() -> list[Row]:
         link = open_link(settings)
         ours, peer = keys.bar_cache(0, "X", "1m"), "peer"
         _fill(link, ours, peer)
-        reading = [_timed(lambda: unpack(cast(list[bytes], link.call("LRANGE", ours, 0, -1)))) for _ in range(ROUNDS)]
-        stream = [_timed(lambda: _columns(link, peer)) for _ in range(ROUNDS)]
+        reading = [took_ms(lambda: unpack(cast(list[bytes], link.call("LRANGE", ours, 0, -1)))) for _ in range(ROUNDS)]
+        stream = [took_ms(lambda: _columns(link, peer)) for _ in range(ROUNDS)]
         link.exchange([("SET", "values", b"x" * 900), ("HSET", "hash", *_pairs(22))])
-        value = [_timed(lambda: link.call("GET", "values"), 200) for _ in range(ROUNDS)]
-        fields = [_timed(lambda: link.call("HGETALL", "hash"), 200) for _ in range(ROUNDS)]
+        value = [took_ms(lambda: link.call("GET", "values"), 200) for _ in range(ROUNDS)]
+        fields = [took_ms(lambda: link.call("HGETALL", "hash"), 200) for _ in range(ROUNDS)]
     return [
         Row("5,000 bars", "ms", reading, "stream of 6 fields", stream),
         Row("current values of a lane", "ms", value, "hash of 22 fields", fields),
@@ -55,10 +54,3 @@ def _columns(link: Link, key: str) -> dict[bytes, object]:
 
 def _pairs(count: int) -> list[str | bytes]:
     return [part for n in range(count) for part in (f"indicator_{n}", struct.pack("<d", n * 1.5))]
-
-
-def _timed(work: Callable[[], object], times: int = 1) -> float:
-    began = time.perf_counter()
-    for _ in range(times):
-        work()
-    return (time.perf_counter() - began) * 1000 / times

@@ -2,12 +2,9 @@
 
 import asyncio
 import logging
-import os
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from selectors import BaseSelector
 from typing import Literal, cast
@@ -16,6 +13,7 @@ import httpx
 import msgspec
 import structlog
 
+from bench.processes import STARTS_WITHIN_S, listens, running, wait_until
 from bench.row import Row
 from bench.valkey import free_port, valkey
 from collector.pacer import Tick
@@ -114,17 +112,6 @@ async def _requests(url: str) -> list[float]:
 @contextmanager
 def _simulator() -> Iterator[str]:
     url = f"http://127.0.0.1:{(port := free_port())}"
-    command: Sequence[str] = (sys.executable, "-m", "simulator", "--port", str(port), "--speed", "0")
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ))
-    try:
-        for _ in range(400):
-            try:
-                httpx.get(f"{url}/sim/clock", params={"after": 0}).raise_for_status()
-            except httpx.HTTPError:
-                time.sleep(0.05)
-            else:
-                break
+    with running("simulator", "--port", str(port), "--speed", "0"):
+        wait_until(lambda: listens(port), STARTS_WITHIN_S, pause_s=0.05)
         yield url
-    finally:
-        process.kill()
-        process.wait()

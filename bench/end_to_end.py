@@ -2,23 +2,20 @@
 
 import http.client
 import json
-import os
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import cast
 
+from bench.processes import stages, took_ms, wait_until
 from bench.row import Row
 from bench.valkey import free_port, valkey
 from common import keys
 from common.keys import FIELD, RAW
 from common.messages import Clock, RawQuote, RawQuotes, encode
 from common.redis_link import Command, Link, open_link
-from common.settings import Settings
 
+STAGES = ("validator", "features", "api")
 QUOTES = 300
 ROUNDS = 5
 START_MS = 1_781_101_800_000  # a Wednesday afternoon: every session is open
@@ -31,16 +28,20 @@ SYMBOLS = {
 
 def run() -> list[Row]:
     """Return the way of a quote, and the api's answer, each beside a bare round trip to Redis in the same run."""
-    with valkey() as settings, _stages(settings) as port:
+    port = free_port()
+    with (
+        valkey() as settings,
+        stages(STAGES, settings, {"SYMBOLS": ",".join(SYMBOLS), "SIMULATOR_URL": "http://127.0.0.1:9"}, port),
+    ):
         link = open_link(settings)
         player = Player(link)
         player.cycle(waiting=True)
         for _ in range(50):
             player.cycle()
         way = [_median(player.cycle) for _ in range(ROUNDS)]
-        trip = [_median(lambda: _timed(lambda: link.call("PING"))) for _ in range(ROUNDS)]
+        trip = [_median(lambda: took_ms(lambda: link.call("PING"))) for _ in range(ROUNDS)]
         connection = http.client.HTTPConnection("127.0.0.1", port)
-        answer = [_median(lambda: _timed(lambda: _ask(connection))) for _ in range(ROUNDS)]
+        answer = [_median(lambda: took_ms(lambda: _ask(connection))) for _ in range(ROUNDS)]
         connection.close()
     bare = "one bare Redis round trip"
     return [
@@ -72,44 +73,11 @@ class Player:
         ]
         began = time.perf_counter()
         self._link.exchange(commands)
-        _until(lambda: self._passed() >= self._cycle, 60 if waiting else 5)
+        wait_until(lambda: self._passed() >= self._cycle, 60 if waiting else 5)
         return (time.perf_counter() - began) * 1000
 
     def _passed(self) -> int:
         return int(cast(bytes | None, self._link.call("HGET", keys.feature_pass(0), "cycle")) or 0)
-
-
-@contextmanager
-def _stages(settings: Settings) -> Iterator[int]:
-    """Run validator, features and api, and yield the api's port."""
-    port = free_port()
-    environment = {
-        **os.environ, "REDIS_HOST": settings.redis_host, "REDIS_PORT": str(settings.redis_port), "API_PORT": str(port),
-        "STATE_DIR": str(settings.state_dir), "DATABASE_PATH": f"{settings.state_dir}/md.db",
-        "SYMBOLS": ",".join(SYMBOLS), "LIMITS": "none", "SIMULATOR_URL": "http://127.0.0.1:9",
-    }  # fmt: skip
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", stage], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        for stage in ("validator", "features", "api")
-    ]
-    try:
-        _until(lambda: _answers(port), 60)
-        yield port
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-
-
-def _answers(port: int) -> bool:
-    try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
-        connection.request("GET", "/livez")
-        return connection.getresponse().status == 200  # HTTP's own number
-    except OSError:
-        return False
 
 
 def _ask(connection: http.client.HTTPConnection) -> object:
@@ -117,18 +85,5 @@ def _ask(connection: http.client.HTTPConnection) -> object:
     return json.loads(connection.getresponse().read())
 
 
-def _timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return (time.perf_counter() - began) * 1000
-
-
 def _median(measure: Callable[[], float]) -> float:
     return statistics.median(measure() for _ in range(QUOTES))
-
-
-def _until(condition: Callable[[], bool], deadline_s: float) -> None:
-    end = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"the stages did not get there within {deadline_s} s")

@@ -1,9 +1,6 @@
 """What a quote waits for in a small installation: from its arrival in the stream until its new values can be read."""
 
-import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +9,7 @@ from dataclasses import dataclass, field
 from bench.installation import installation, quote_of
 from bench.kept_awake import can_be_kept_awake, kept_awake
 from bench.pace import at_usual_pace, work_ms
+from bench.processes import STARTS_WITHIN_S, stages, wait_until
 from bench.row import Row, percentile
 from bench.warm_lanes import PRICE, fill
 from common import keys
@@ -66,9 +64,10 @@ def _rows(where: str, waits: Waits) -> Iterator[Row]:
 def _engine(settings: Settings) -> Iterator[Callable[[], Waits]]:
     """Run the features process, all lanes open; yield what measures."""
     link, names = open_link(settings), list(settings.symbols)
-    with _stage(settings):
+    given = {"SYMBOLS": ",".join(names), "SYMBOLS_FILE": str(settings.symbols_file)}
+    with stages(("features",), settings, given):
         link.call("XADD", QUOTES.key(0), "*", FIELD, encode(Clock(1, AT_MS + 100, AT_MS + 100)))
-        _until(lambda: link.call("HGET", keys.feature_pass(0), "cycle") == b"1")
+        wait_until(lambda: link.call("HGET", keys.feature_pass(0), "cycle") == b"1", STARTS_WITHIN_S)
         time.sleep(2)  # until all lanes are open
         watcher = Watcher(settings, [keys.feature_values(0, name, "1m") for name in names])
         yield lambda: _measured(link, watcher, names)
@@ -124,26 +123,3 @@ class Watcher:
 
 def _channel(key: str) -> bytes:
     return f"__keyspace@0__:{key}".encode()
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + 60
-    while not condition():
-        if time.monotonic() > end_s:
-            raise TimeoutError("the engine did not get there within 60 s")
-
-
-@contextmanager
-def _stage(settings: Settings) -> Iterator[None]:
-    """Run the features process."""
-    environment = {
-        **os.environ, "REDIS_HOST": settings.redis_host, "REDIS_PORT": str(settings.redis_port),
-        "STATE_DIR": str(settings.state_dir), "SYMBOLS": ",".join(settings.symbols), "LIMITS": "none",
-        "SYMBOLS_FILE": str(settings.symbols_file),
-    }  # fmt: skip
-    command = [sys.executable, "-m", "features"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield
-        finally:
-            process.kill()

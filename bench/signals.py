@@ -1,17 +1,15 @@
 """GET /api/signals as a bot polls it: over a socket, from the real api, each time after all prices have changed."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.end_to_end import _until
 from bench.kept_awake import can_be_kept_awake, kept_awake
 from bench.pace import at_usual_pace, work_ms
 from bench.poller import Poller
+from bench.processes import STARTS_WITHIN_S, listens, running, stages, wait_until
 from bench.row import Row, percentile
 from bench.served_state import Stages, report
 from bench.symbol_table import make_table
@@ -142,41 +140,18 @@ def _in_turn(stages: Stages, server: Server, other: Server) -> tuple[Turns, int]
 @contextmanager
 def _api(settings: Settings, symbols: Sequence[str]) -> Iterator[Server]:
     port = free_port()
-    environment = {
-        **os.environ, "REDIS_HOST": settings.redis_host, "REDIS_PORT": str(settings.redis_port), "API_PORT": str(port),
-        "STATE_DIR": str(settings.state_dir / "api"), "DATABASE_PATH": f"{settings.state_dir}/md.db",
-        "SYMBOLS": ",".join(symbols), "SYMBOLS_FILE": str(settings.state_dir / "symbols.toml"), "LIMITS": "none",
-        "ACCOUNT_CURRENCY": "EUR", "ACCOUNT_RULES": "ftmo_2step", "ACCOUNT_START_BALANCE": "100000",
+    given = {
+        "SYMBOLS": ",".join(symbols), "SYMBOLS_FILE": str(settings.state_dir / "symbols.toml"),
+        "STATE_DIR": str(settings.state_dir / "api"), "ACCOUNT_CURRENCY": "EUR", "ACCOUNT_RULES": "ftmo_2step",
+        "ACCOUNT_START_BALANCE": "100000",
     }  # fmt: skip
-    with _running([sys.executable, "-m", "api"], environment, port) as server:
-        yield server
+    with stages(("api",), settings, given, port) as started:
+        yield Server(port, started[0])
 
 
 @contextmanager
 def _peer(settings: Settings, count: int) -> Iterator[Server]:
     port = free_port()
-    command = [
-        sys.executable, "-m", "bench.signals_peer", str(port), str(settings.redis_port), str(count),
-        str(settings.state_dir),
-    ]  # fmt: skip
-    with _running(command, dict(os.environ), port) as server:
-        yield server
-
-
-@contextmanager
-def _running(command: Sequence[str], environment: dict[str, str], port: int) -> Iterator[Server]:
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _until(lambda: process.poll() is not None or _listens(port), 60)
-        yield Server(port, process.pid)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _listens(port: int) -> bool:
-    try:
-        Poller(port).close()
-    except OSError:
-        return False
-    return True
+    with running("bench.signals_peer", str(port), str(settings.redis_port), str(count), str(settings.state_dir)) as pid:
+        wait_until(lambda: listens(port), STARTS_WITHIN_S)
+        yield Server(port, pid)

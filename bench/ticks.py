@@ -4,14 +4,10 @@ import http.client
 import json
 import os
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from bench.end_to_end import _answers, _until
+from bench.processes import stages, took_ms, wait_until
 from bench.row import Row
 from bench.valkey import free_port, valkey
 from common.keys import QUOTES
@@ -41,14 +37,23 @@ sources = [{ vendor = "mt5", symbol = "EURUSD", class = "terminal_fx", volume = 
 
 def run() -> list[Row]:
     """Return the ways of a tick, each beside what it can't be without: an fsync of the same disk in the same run."""
-    with valkey() as settings, _stages(settings) as port:
-        link, connection = open_link(settings), http.client.HTTPConnection("127.0.0.1", port)
-        client = Client(link, connection)
-        for _ in range(20):
-            client.way()
-        rounds = [[client.way() for _ in range(TICKS)] for _ in range(ROUNDS)]
-        disk = [statistics.median(_fsync(settings.state_dir / "fsync") for _ in range(TICKS)) for _ in range(ROUNDS)]
-        connection.close()
+    port = free_port()
+    with valkey() as settings:
+        table = settings.state_dir / "symbols.toml"
+        table.write_text(TABLE)
+        given = {"SYMBOLS": "EURUSD", "SYMBOLS_FILE": str(table), "SIMULATOR_URL": "", "PUSH": "off"}
+        with stages(("collector", "validator", "api"), settings, given, port):
+            return _measured(settings, port)
+
+
+def _measured(settings: Settings, port: int) -> list[Row]:
+    link, connection = open_link(settings), http.client.HTTPConnection("127.0.0.1", port)
+    client = Client(link, connection)
+    for _ in range(20):
+        client.way()
+    rounds = [[client.way() for _ in range(TICKS)] for _ in range(ROUNDS)]
+    disk = [statistics.median(_fsync(settings.state_dir / "fsync") for _ in range(TICKS)) for _ in range(ROUNDS)]
+    connection.close()
     kept = [statistics.median(kept for kept, _ in one) for one in rounds]
     seen = [statistics.median(seen for _, seen in one) for one in rounds]
     worst = [sorted(seen for _, seen in one)[int(0.95 * TICKS)] for one in rounds]
@@ -80,7 +85,7 @@ class Client:
         kept_ms = (time.perf_counter() - began) * 1000
         if reply.status != http.HTTPStatus.OK:
             raise RuntimeError(f"{reply.status}: {answer!r}")
-        _until(lambda: self._is_there(mark), 5)
+        wait_until(lambda: self._is_there(mark), 5)
         seen_ms = (time.perf_counter() - began) * 1000
         time.sleep(0.03)  # the api takes twenty batches a second
         return kept_ms, seen_ms
@@ -90,33 +95,8 @@ class Client:
         return mark in repr(newest).encode()
 
 
-@contextmanager
-def _stages(settings: Settings) -> Iterator[int]:
-    """Run collector, validator and api live, without a vendor, and yield the api's port."""
-    port, table = free_port(), settings.state_dir / "symbols.toml"
-    table.write_text(TABLE)
-    environment = {
-        **os.environ, "REDIS_HOST": settings.redis_host, "REDIS_PORT": str(settings.redis_port), "API_PORT": str(port),
-        "STATE_DIR": str(settings.state_dir), "DATABASE_PATH": f"{settings.state_dir}/md.db", "SYMBOLS": "EURUSD",
-        "SYMBOLS_FILE": str(table), "LIMITS": "none", "SIMULATOR_URL": "", "PUSH": "off",
-    }  # fmt: skip
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", stage], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        for stage in ("collector", "validator", "api")
-    ]
-    try:
-        _until(lambda: _answers(port), 60)
-        yield port
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-
-
 def _fsync(path: Path) -> float:
-    return _timed(lambda: _append(path))
+    return took_ms(lambda: _append(path))
 
 
 def _append(path: Path) -> None:
@@ -124,9 +104,3 @@ def _append(path: Path) -> None:
         file.write(b"x" * 512)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return (time.perf_counter() - began) * 1000
