@@ -222,8 +222,21 @@ def default_values(one: Indicator, life: Life, part: Stretch) -> F64:
     """TA-Lib's values over a stretch, with the inputs and parameters that the plan's file gives."""
     found = np.full((part.end - part.anchor, len(one.names)), np.nan)
     for begin, first, end in runs(one.function.name, life, part):
-        inputs = [life.columns[name][begin:end] for name in one.inputs]
-        values = np.column_stack(batch(one.function.name, *inputs, **one.params))[first - begin :]
+        values = np.column_stack(default_batch(one, life, begin, end))[first - begin :]
         inside = min(end, part.end) - first
         found[first - part.anchor : first - part.anchor + inside] = values[:inside]
     return found
+
+
+def default_batch(one: Indicator, life: Life, begin: int, end: int) -> tuple[F64, ...]:
+    """TA-Lib's batch over some bars; an input that is no column of theirs is another indicator's over the same."""
+    inputs = [
+        life.columns[i][begin:end] if i in life.columns else default_input(i, life, begin, end) for i in one.inputs
+    ]
+    return batch(one.function.name, *inputs, **one.params)
+
+
+def default_input(name: str, life: Life, begin: int, end: int) -> F64:
+    """The values of one of the plan's indicators, by the name of the output."""
+    inner = next(i for i in DEFAULT.indicators if name in i.names)
+    return default_batch(inner, life, begin, end)[inner.names.index(name)]
