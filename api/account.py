@@ -53,12 +53,15 @@ class AccountBook:
         if self.rules is None or self.unknown:
             return False
         known = self.state
-        before = known or begin(self.rules, self._start, equity, at_ms)
-        self.state = observe(before, self.rules, equity, at_ms, balance, flat)
-        for reason in sorted(self.state.blocked.keys() - before.blocked.keys()):
+        if known is None:  # it would agree with itself, and one number alone must not block for good
+            first = begin(self.rules, self._start, equity, at_ms)
+            self.state = first if balance is None else msgspec.structs.replace(first, balance=balance)
+            return True
+        self.state = observe(known, self.rules, equity, at_ms, balance, flat)
+        for reason in sorted(self.state.blocked.keys() - known.blocked.keys()):
             self.reached.append(reason)
             log.warning("account.limit_reached", reason=reason, equity=equity)
-        return turned(self.state, known) or limits(self.state, self.rules) != limits(before, self.rules)
+        return turned(self.state, known) or limits(self.state, self.rules) != limits(known, self.rules)
 
     def saved(self) -> Saved | None:
         """Return what is to be saved; None if nothing was observed yet."""

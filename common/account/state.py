@@ -51,9 +51,13 @@ class Limit(Struct, frozen=True):
 
 
 def begin(rules: AccountRules, start: float, equity: float, at_ms: int) -> AccountState:
-    """Return the state at the first observation. What was before isn't known: the higher of start and equity counts."""
-    most = max(start, equity)
-    return AccountState(start, equity, equity, at_ms, next_reset_ms(rules, at_ms), most, most, most, most)
+    """Return the state at the first observation. What was before isn't known.
+
+    The day is counted from the higher of start and equity. Peaks are for good: they begin at the start, and rise with
+    the next observation that agrees.
+    """
+    anchor = max(start, equity)
+    return AccountState(start, equity, equity, at_ms, next_reset_ms(rules, at_ms), anchor, start, start, start)
 
 
 def observe(

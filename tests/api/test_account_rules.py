@@ -83,6 +83,20 @@ async def test_the_account_shows_its_limits_and_the_history_has_what_was_reached
     assert [m.body["reason"] for m in reached] == ["daily_loss"]
 
 
+@pytest.mark.parametrize("rules", ["ftmo_2step", "ftmo_1step"])
+@pytest.mark.parametrize("wrong", [1_000.0, 1e9])
+async def test_one_wrong_number_as_the_very_first_ends_no_account(
+    world: World, tmp_path: Path, rules: str, wrong: float
+) -> None:
+    trading(world)
+    async with ruled(world, tmp_path, account_rules=rules) as (client, context):
+        for equity in (wrong, 100_000, 100_000):
+            await asked(client, equity)
+        state = context.account.state
+    assert state is not None
+    assert not {"total_loss", "trailing_loss"} & state.blocked.keys()
+
+
 async def test_another_account_begins_anew(world: World, tmp_path: Path) -> None:
     trading(world)
     async with ruled(world, tmp_path) as (client, _):

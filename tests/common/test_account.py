@@ -110,6 +110,13 @@ def test_one_wrong_number_neither_blocks_nor_raises_a_floor() -> None:
     assert (state.blocked, state.peak_equity) == ({}, 100_000)
 
 
+def test_the_first_number_alone_raises_no_floor() -> None:
+    rules = AccountRules(trailing_loss=0.1, trailing_of="day_end_balance")
+    state = begin(rules, 100_000, 1e9, at_ms("2026-06-15T10:00"))
+    state = followed_on(state, rules, ("2026-06-15T10:01", 104_000), ("2026-06-15T10:02", 104_000))
+    assert (state.blocked, state.peak_equity, state.peak_day_end) == ({}, 104_000, 100_000)
+
+
 def test_a_clock_that_was_wrong_and_was_set_right_holds_up_nothing() -> None:
     state = followed(FTMO, 100_000, ("2026-06-15T10:00", 100_000, 100_000), ("2031-01-01T10:00", 100_000, 100_000))
     earlier = observe(state, FTMO, 99_000, at_ms("2031-01-01T09:00"), None, flat=True)
