@@ -1,6 +1,6 @@
 """An account's rules: where a limit lies, when a day begins anew, and what may still be risked."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import pytest
@@ -232,13 +232,24 @@ def test_a_file_overrides_a_preset_line_by_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [("preset = 'x'", "ftmo_2step"), ("daily_los = 1", "daily_los"), ("daily_loss = 5", "daily_loss"),
-     ("zone = 'Mars'", "zone"), ("[", "rules.toml"), ("sessions = ['10-1-2']", "sessions")],
+     ("zone = 'Mars'", "zone"), ("[", "rules.toml"), ("sessions = ['10-1-2']", "sessions"),
+     ("reset = 17", "reset"), ("weekend_from = '21:00+02:00'", "weekend_from"),
+     ("flat_times = [[14, 15]]", "flat_times"), ("flat_times = ['14:25Z-14:35Z']", "flat_times"),
+     ("sessions = ['09:00-09:00']", "sessions")],
 )  # fmt: skip
 def test_a_wrong_file_is_told_with_its_place(tmp_path: Path, content: str, expected: str) -> None:
     file = tmp_path / "rules.toml"
     file.write_text(content)
     with pytest.raises(Fatal, match=rf"(?s)ACCOUNT_RULES.*{expected}"):
         load_rules(str(file))
+
+
+def test_a_time_of_day_may_be_written_as_toml_writes_it(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text("reset = 17:00:00\nsessions = [[08:00:00, 12:00:00]]\n")
+    found = load_rules(str(file))
+    assert found is not None
+    assert (found.reset, found.sessions) == (time(17), ((time(8), time(12)),))
 
 
 def test_every_preset_names_its_source_and_date() -> None:
