@@ -120,11 +120,9 @@ class Ledger:
         symbol = find_symbol(fill.symbol, self._table)
         name = symbol.name if symbol else fill.symbol
         signal = self._served.get((name, fill.alpha_id))
-        matched = signal is not None and signal.action == fill.action
-        context = FillContext(
-            name, signal.take_profit_2 if signal and matched else fill.target, signal.id if signal and matched else "",
-            signal.source_class if signal and matched else feeding.get(name, ""),
-        )  # fmt: skip
+        context = FillContext(name, fill.target, "", feeding.get(name, ""))
+        if signal is not None and fill.followed(signal, stream_ms):
+            context = FillContext(name, signal.take_profit_2, signal.id, signal.source_class)
         trade_id = self.positions.told_again(_position(fill, context, stream_ms, wall_ms))
         if trade_id != fill.trade_id:
             log.warning("fill.trade_id_taken", trade_id=fill.trade_id, symbol=name, kept_as=trade_id)

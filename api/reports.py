@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeGuard
 
 from api.errors import invalid
+from api.plain_text import plain
 from api.positions import Closing, Position
+from common.messages import Signal
+
+FOLLOWS_WITHIN_MS = 5 * 60_000
+"""How long after a signal's expiry the report of its fill may come: one client tries for 15 s, others longer."""
 
 Body = dict[str, object]
 EXIT_REASONS = ("TP1", "TP2", "SL", "TIME", "MANUAL")
@@ -29,6 +34,18 @@ class Fill:
     stop: float
     target: float
     alpha_id: str
+
+    def followed(self, signal: Signal, at_ms: int) -> bool:
+        """Tell whether it may be the fill of a signal, when it is reported at this moment of the stream's time.
+
+        It carries no id. A target that isn't ahead of it is another signal's: a position would end at once by it.
+        """
+        up = 1 if self.action == "BUY" else -1
+        return (
+            (plain(signal.strategy), signal.action) == (self.alpha_id, self.action)
+            and at_ms - signal.expires_ms <= FOLLOWS_WITHIN_MS
+            and (signal.take_profit_2 - self.entry) * up > 0
+        )
 
     def position(
         self, symbol: str, opened_ms: int, wall_ms: int, target: float, signal_id: str, source_class: str
