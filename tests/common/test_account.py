@@ -132,6 +132,20 @@ def test_without_a_told_balance_it_is_the_equity_while_nothing_is_open() -> None
     assert state.balance == 101_000
 
 
+def test_a_balance_that_nobody_told_is_no_less_than_the_equity_where_a_position_may_have_closed() -> None:
+    """A client that reports no close: it took 4,000 at its first target, and the position is still open for us."""
+    state = begin(FTMO, 100_000, 100_000, at_ms("2026-06-15T10:00"))
+    for when in ("2026-06-15T21:59", "2026-06-15T22:00"):
+        state = observe(state, FTMO, 104_000, at_ms(when), None, flat=False)
+    assert level(state, FTMO, "daily_loss") == 99_000
+
+
+def test_a_balance_that_was_just_told_is_the_anchor_though_the_equity_floats_above_it() -> None:
+    state = followed(FTMO, 100_000, ("2026-06-15T21:59", 104_000, 100_000))
+    state = observe(state, FTMO, 104_000, at_ms("2026-06-15T22:00"), None, flat=False)
+    assert level(state, FTMO, "daily_loss") == 95_000
+
+
 def test_near_a_limit_the_risk_shrinks_and_open_positions_count() -> None:
     rules = AccountRules(total_loss=0.1)
     state = followed(rules, 100_000, ("2026-06-15T10:00", 100_000, 100_000))
