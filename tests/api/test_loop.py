@@ -140,6 +140,23 @@ async def test_performance_by_strategy_and_symbol_from_reports_and_prices(world:
     assert (total["max_drawdown"], reply["currency"]) == (pytest.approx(1.5), "USD")
 
 
+@pytest.mark.parametrize(
+    ("take_profit", "net"),
+    # 0.1 lots of a dollar a point: 25 points to where the order took its profit, 45 to the signal's last target.
+    [("15030.00000", 2.5), ("15060.00000", 4.5), ("0", 4.5), ("14000.0", 4.5)],
+)
+async def test_a_presumed_target_is_the_orders_own_where_that_comes_first(
+    world: World, api: Api, take_profit: str, net: float
+) -> None:
+    world.alive("NAS100")
+    await api[0].post("/api/executions", content=FILL.replace("15030.00000", take_profit))
+    position = api[1].ledger.positions.get("123456")
+    assert position is not None
+    await api[1].ledger.presume(position, Closing(NOON_MS + 5_000, "target", 15050.0), NOON_MS + 5_000)
+    reply = (await api[0].get("/api/performance")).json()
+    assert reply["total"]["net"] == pytest.approx(net)
+
+
 async def test_what_the_history_has_and_the_journal_not_counts_once(world: World, api: Api) -> None:
     await api[0].post("/api/executions", content=FILL)
     database = Database(world.settings.database_path)
