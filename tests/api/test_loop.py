@@ -175,5 +175,22 @@ async def test_what_the_history_has_and_the_journal_not_counts_once(world: World
     assert (reply["has_history"], reply["total"]["trades"], reply["total"]["net"]) == (True, 2, pytest.approx(2.5))
 
 
+async def test_a_trade_id_of_weeks_ago_hides_no_new_fill(world: World, api: Api) -> None:
+    """Some clients count from 1 at each start, and the journal remembers two days."""
+    old = Execution("open:123456", "123456", "NAS100", NOON_MS - 30 * 86_400_000, json.loads(FILL) | {"lots": 0.2})
+    database = Database(world.settings.database_path)
+    database.connection().execute(INSERT["executions"], _row(old))
+    database.connection().commit()
+    database.close()
+    reply = (await api[0].post("/api/executions", content=FILL)).json()
+    again = (await api[0].post("/api/executions", content=FILL)).json()
+    assert (reply["position"], again["id"], again["duplicate"]) == ("open", reply["id"], True)
+    shown = (await api[0].get("/api/executions")).json()["executions"]
+    assert [(e["report"]["lots"], e["kind"]) for e in shown] == [(0.1, "open"), (0.2, "open")]
+    close = (await api[0].post("/api/executions/close", content=CLOSE)).json()
+    assert close["position"] == "closed"
+    assert (await api[0].get("/api/performance")).json()["total"]["open"] == 1
+
+
 def _row(message: Execution) -> tuple[str, str, str, int, str]:
     return (message.id, message.trade_id, message.symbol, message.received_ms, json.dumps(message.body))
