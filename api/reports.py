@@ -18,6 +18,7 @@ FOLLOWS_WITHIN_MS = 5 * 60_000
 Body = dict[str, object]
 EXIT_REASONS = ("TP1", "TP2", "SL", "TIME", "MANUAL")
 _NAME = re.compile(r"[!-~]{1,64}")
+_SYMBOL = re.compile(r"(?=.{1,64}\Z)[!-~]+( +[!-~]+)*")
 _TRADE_ID = "1 to 64 printable ASCII characters without blanks, or a whole number"
 
 
@@ -78,7 +79,7 @@ def fill_of(body: Body) -> Fill:
         raise invalid("action is wrong", "BUY or SELL", _shown(action))
     return Fill(
         trade_id=_trade_id(body),
-        symbol=name_of(body, "symbol"),
+        symbol=symbol_name_of(body),
         action=action,
         lots=_positive(body, "lots"),
         entry=_positive(body, "entry_price"),
@@ -118,11 +119,20 @@ def _trade_id(body: Body) -> str:
     return text
 
 
-def name_of(body: Body, key: str, place: str = "") -> str:
-    """Return a name. ApiError 422 says what is wrong with it, and where (without a place: its key)."""
+def name_of(body: Body, key: str) -> str:
+    """Return a name. ApiError 422 says what is wrong with it."""
     value = body.get(key)
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise invalid(f"{place or key} is wrong", "1 to 64 printable ASCII characters without blanks", _shown(value))
+        raise invalid(f"{key} is wrong", "1 to 64 printable ASCII characters without blanks", _shown(value))
+    return value
+
+
+def symbol_name_of(body: Body, place: str = "") -> str:
+    """Return a symbol's name as a broker writes it, perhaps with blanks inside. ApiError 422 says what is wrong."""
+    value = body.get("symbol")
+    if not isinstance(value, str) or not _SYMBOL.fullmatch(value):
+        expected = "1 to 64 printable ASCII characters, without a blank at either end"
+        raise invalid(f"{place or 'symbol'} is wrong", expected, _shown(value))
     return value
 
 
