@@ -53,12 +53,15 @@ class AccountBook:
         if self.rules is None or self.unknown:
             return False
         known = self.state
-        before = known or begin(self.rules, self._start, equity, at_ms)
-        self.state = observe(before, self.rules, equity, at_ms, balance, flat)
-        for reason in sorted(self.state.blocked.keys() - before.blocked.keys()):
+        if known is None:  # it would agree with itself, and one number alone must not block for good
+            first = begin(self.rules, self._start, equity, at_ms)
+            self.state = first if balance is None else msgspec.structs.replace(first, balance=balance, told_ms=at_ms)
+            return True
+        self.state = observe(known, self.rules, equity, at_ms, balance, flat)
+        for reason in sorted(self.state.blocked.keys() - known.blocked.keys()):
             self.reached.append(reason)
             log.warning("account.limit_reached", reason=reason, equity=equity)
-        return turned(self.state, known) or limits(self.state, self.rules) != limits(before, self.rules)
+        return turned(self.state, known) or limits(self.state, self.rules) != limits(known, self.rules)
 
     def saved(self) -> Saved | None:
         """Return what is to be saved; None if nothing was observed yet."""
@@ -76,5 +79,7 @@ def is_due(state: AccountState, saved: AccountState | None) -> bool:
     """Tell whether a copy is so far behind that it must be written anew."""
     if saved is None:
         return True
-    unlike = msgspec.structs.replace(saved, equity=state.equity, balance=state.balance, seen_ms=state.seen_ms)
+    unlike = msgspec.structs.replace(
+        saved, equity=state.equity, balance=state.balance, seen_ms=state.seen_ms, told_ms=state.told_ms
+    )
     return unlike != state or abs(state.seen_ms - saved.seen_ms) >= SAVE_EVERY_MS

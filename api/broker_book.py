@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from api.errors import invalid
-from api.reports import Body, name_of
+from api.reports import Body, symbol_name_of
 from common.errors import Rejected
 from common.symbols import Symbol
 from common.symbols.broker import BrokerTerms, held_terms, terms_of
@@ -29,7 +29,7 @@ def _one(place: int, fields: object) -> BrokerTerms:
     where = f"symbols[{place}]"
     if not isinstance(fields, dict):
         raise invalid(f"{where} is wrong", "an object", str(fields)[:60])
-    name_of(fields, "symbol", f"{where}.symbol")
+    symbol_name_of(fields, f"{where}.symbol")
     try:
         return terms_of(fields)
     except Rejected as e:

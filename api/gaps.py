@@ -22,6 +22,7 @@ from common.symbols import Symbol
 DEFAULT_LIMIT, LARGEST_LIMIT = 100, 1_000
 DEFAULT_SPAN_MS = 7 * 86_400_000
 LARGEST_ACCOUNT_BARS = 20_000  # half a month of minutes
+LAST_SESSIONS_MS = 4_102_444_800_000  # 2100; what exchanges do centuries away can't be worked out
 FAR_MS = 2**53
 
 
@@ -112,6 +113,8 @@ def _check_account(symbol: Symbol | None, timeframe: str, from_ms: int, to_ms: i
     bars = (to_ms - from_ms) // TIMEFRAME_MS[timeframe]
     if bars > LARGEST_ACCOUNT_BARS:
         raise invalid(f"{words} are told of at most {LARGEST_ACCOUNT_BARS} bars", "a shorter time", f"{bars} bars")
+    if from_ms < 0 or to_ms > LAST_SESSIONS_MS:
+        raise invalid(f"{words} are told by sessions", "a time from 1970 to 2099", f"from {from_ms}, to {to_ms}")
 
 
 async def _found(context: Context, pipeline: Pipeline, asked: _Question, lanes: list[LaneRecord]) -> list[Interval]:

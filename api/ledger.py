@@ -15,7 +15,7 @@ from api.errors import ApiError, away
 from api.journal import KEEP_MS, Journal, Kept, Report
 from api.params import find_symbol
 from api.plain_text import plain
-from api.positions import Closing, Outcome, Position, Positions
+from api.positions import Closing, Deal, Outcome, Position, Positions
 from common import keys
 from common.errors import Retryable
 from common.messages import ClientEvent, Execution, Signal, decode, encode
@@ -113,19 +113,21 @@ class Ledger:
         self._served[signal.symbol, plain(signal.strategy)] = signal
 
     async def fill(
-        self, body: reports.Body, stream_ms: int, wall_ms: int, feeding: Mapping[str, str] = MappingProxyType({})
-    ) -> Receipt:
-        """Accept a fill. feeding: symbol -> the class that feeds its series. ApiError 422 or 503."""
+        self, body: reports.Body, stream_ms: int, wall_ms: int, feeding: Mapping[str, str] = MappingProxyType({}),
+        before: Deal | None = None,
+    ) -> Receipt:  # fmt: skip
+        """Accept a fill. feeding: symbol -> the class that feeds its series. ApiError 422 or 503.
+
+        before: the deal under its trade id that the history knows; None if there is none.
+        """
         fill = reports.fill_of(body)
         symbol = find_symbol(fill.symbol, self._table)
         name = symbol.name if symbol else fill.symbol
         signal = self._served.get((name, fill.alpha_id))
-        matched = signal is not None and signal.action == fill.action
-        context = FillContext(
-            name, signal.take_profit_2 if signal and matched else fill.target, signal.id if signal and matched else "",
-            signal.source_class if signal and matched else feeding.get(name, ""),
-        )  # fmt: skip
-        trade_id = self.positions.told_again(_position(fill, context, stream_ms, wall_ms))
+        context = FillContext(name, fill.target, "", feeding.get(name, ""))
+        if signal is not None and fill.followed(signal, stream_ms):
+            context = FillContext(name, signal.take_profit_2, signal.id, signal.source_class)
+        trade_id = self.positions.told_again(_position(fill, context, stream_ms, wall_ms), before)
         if trade_id != fill.trade_id:
             log.warning("fill.trade_id_taken", trade_id=fill.trade_id, symbol=name, kept_as=trade_id)
         message = Execution(f"open:{trade_id}", trade_id, name, stream_ms, body)

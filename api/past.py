@@ -15,7 +15,6 @@ from api import reports
 from api.context import Context
 from api.errors import ApiError
 from api.ledger import PRESUMED
-from api.plain_text import plain
 from api.positions import MAX_AGE_MS, Position
 from common.history import History
 from common.messages import ClientEvent, Execution, Signal
@@ -67,7 +66,7 @@ def _signal_of(history: History, fill: Execution) -> Signal | None:
     """Return the signal that a fill followed, as far as can be told: the last one of its strategy and side."""
     told = reports.fill_of(fill.body)
     before: Iterable[Signal] = history.signals(fill.received_ms + 1, SIGNALS_BEFORE, fill.symbol)
-    same = [s for s in before if plain(s.strategy) == told.alpha_id and s.action == told.action]
+    same = [s for s in before if told.followed(s, fill.received_ms)]
     return same[-1] if same else None
 
 

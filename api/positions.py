@@ -10,6 +10,8 @@ _AGAIN = "~again~"
 MAX_AGE_MS = 24 * 3_600_000  # a position without a close is presumed closed after this
 
 Outcome = Literal["reported", "stop", "target", "age"]
+Deal = tuple[str, str, float, float]
+"""What was bought or sold: symbol, action, lots, entry."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Position:
     """The class that fed the series then; empty where it is not known."""
 
     @property
-    def deal(self) -> tuple[str, str, float, float]:
+    def deal(self) -> Deal:
         """What was bought or sold: two fills that differ in it are not one that was told twice."""
         return self.symbol, self.action, self.lots, self.entry
 
@@ -124,16 +126,16 @@ class Positions:
         """Return one position, open or closed."""
         return self._by_id.get(trade_id)
 
-    def told_again(self, position: Position) -> str:
+    def told_again(self, position: Position, before: Deal | None = None) -> str:
         """Return the id under which a fill is remembered: its own, unless another fill has taken that.
 
         Some clients count from 1 at each start. Beside the first fill of an id there is then one more for each that
-        differs in what was bought or sold.
+        differs in what was bought or sold. before: of the id's first fill, if that is older than what is remembered.
         """
         known = self._by_id.get(position.trade_id)
-        if known is None or known.deal == position.deal:
-            return position.trade_id
-        return f"{position.trade_id}{_AGAIN}{hashlib.sha256(repr(position.deal).encode()).hexdigest()[:8]}"
+        first = known.deal if known is not None else before
+        again = f"{position.trade_id}{_AGAIN}{hashlib.sha256(repr(position.deal).encode()).hexdigest()[:8]}"
+        return again if again in self._by_id or first not in (None, position.deal) else position.trade_id
 
     def ended_by(self, trade_id: str, closing: Closing) -> str:
         """Return the id of the position that a close means: the newest under its id that is open, or ended just so."""

@@ -3,17 +3,22 @@
 A POST is always answered with 200 when its report is kept, also when it was known.
 """
 
+import asyncio
+
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api import reports
 from api.body import first_object
 from api.context import Context, context_of
-from api.errors import json_response
+from api.errors import ApiError, json_response
 from api.ledger import Receipt
 from api.pipeline_state import Pipeline
-from api.positions import Position
+from api.positions import Deal, Position
 from api.redis_pool import RedisAway
 from api.times import iso
+from common.errors import Retryable
 
 
 async def post_execution(request: Request) -> Response:
@@ -21,7 +26,20 @@ async def post_execution(request: Request) -> Response:
     context, body = context_of(request), await first_object(request)
     pipeline, stream_ms, wall_ms = await present(context)
     feeding = {} if pipeline is None else {name: state.source_class for name, state in pipeline.symbols.items()}
-    return _answer(context, await context.ledger.fill(body, stream_ms, wall_ms, feeding), wall_ms)
+    before = await _before(context, reports.fill_of(body).trade_id)
+    return _answer(context, await context.ledger.fill(body, stream_ms, wall_ms, feeding, before), wall_ms)
+
+
+async def _before(context: Context, trade_id: str) -> Deal | None:
+    """Return the deal under a trade id that only the history remembers; None if it knows none, or can't be read."""
+    if context.ledger.positions.get(trade_id) is not None or not context.history.path.exists():
+        return None
+    try:
+        found = await asyncio.to_thread(context.history.execution, f"open:{trade_id}")
+        fill = None if found is None else reports.fill_of(found.body)
+    except (Retryable, ApiError, msgspec.MsgspecError):
+        return None
+    return None if found is None or fill is None else (found.symbol, fill.action, fill.lots, fill.entry)
 
 
 async def post_close(request: Request) -> Response:

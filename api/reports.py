@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from typing import Literal, TypeGuard
 
 from api.errors import invalid
+from api.plain_text import plain
 from api.positions import Closing, Position
+from common.messages import Signal
+
+FOLLOWS_WITHIN_MS = 5 * 60_000
+"""How long after a signal's expiry the report of its fill may come: one client tries for 15 s, others longer."""
 
 Body = dict[str, object]
 EXIT_REASONS = ("TP1", "TP2", "SL", "TIME", "MANUAL")
 _NAME = re.compile(r"[!-~]{1,64}")
+_SYMBOL = re.compile(r"(?=.{1,64}\Z)[!-~]+( +[!-~]+)*")
 _TRADE_ID = "1 to 64 printable ASCII characters without blanks, or a whole number"
 
 
@@ -29,6 +35,18 @@ class Fill:
     stop: float
     target: float
     alpha_id: str
+
+    def followed(self, signal: Signal, at_ms: int) -> bool:
+        """Tell whether it may be the fill of a signal, when it is reported at this moment of the stream's time.
+
+        It carries no id. A target that isn't ahead of it is another signal's: a position would end at once by it.
+        """
+        up = 1 if self.action == "BUY" else -1
+        return (
+            (plain(signal.strategy), signal.action) == (self.alpha_id, self.action)
+            and at_ms - signal.expires_ms <= FOLLOWS_WITHIN_MS
+            and (signal.take_profit_2 - self.entry) * up > 0
+        )
 
     def position(
         self, symbol: str, opened_ms: int, wall_ms: int, target: float, signal_id: str, source_class: str
@@ -61,7 +79,7 @@ def fill_of(body: Body) -> Fill:
         raise invalid("action is wrong", "BUY or SELL", _shown(action))
     return Fill(
         trade_id=_trade_id(body),
-        symbol=name_of(body, "symbol"),
+        symbol=symbol_name_of(body),
         action=action,
         lots=_positive(body, "lots"),
         entry=_positive(body, "entry_price"),
@@ -101,11 +119,20 @@ def _trade_id(body: Body) -> str:
     return text
 
 
-def name_of(body: Body, key: str, place: str = "") -> str:
-    """Return a name. ApiError 422 says what is wrong with it, and where (without a place: its key)."""
+def name_of(body: Body, key: str) -> str:
+    """Return a name. ApiError 422 says what is wrong with it."""
     value = body.get(key)
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise invalid(f"{place or key} is wrong", "1 to 64 printable ASCII characters without blanks", _shown(value))
+        raise invalid(f"{key} is wrong", "1 to 64 printable ASCII characters without blanks", _shown(value))
+    return value
+
+
+def symbol_name_of(body: Body, place: str = "") -> str:
+    """Return a symbol's name as a broker writes it, perhaps with blanks inside. ApiError 422 says what is wrong."""
+    value = body.get("symbol")
+    if not isinstance(value, str) or not _SYMBOL.fullmatch(value):
+        expected = "1 to 64 printable ASCII characters, without a blank at either end"
+        raise invalid(f"{place or 'symbol'} is wrong", expected, _shown(value))
     return value
 
 

@@ -10,6 +10,7 @@ from common.account.gate import allow_another, allow_time, allowed_risk
 from common.account.rates import Pair, rate
 from common.errors import Rejected
 from common.sizing import exact
+from common.symbols import Symbol
 
 
 def account_refusal(question: Question, ground: Ground) -> Rejected | None:
@@ -93,4 +94,10 @@ def _at_stop(question: Question, position: Position) -> Decimal:
     symbol = question.broker.held(state.symbol)
     up = 1 if position.action == "BUY" else -1
     distance = max(Decimal(0), *((price - exact(position.stop)) * up for price in prices))
-    return exact(position.lots) * distance * exact(symbol.contract_size) * rate_of(question, symbol.quote_currency)
+    return exact(position.lots) * distance * _point_worth(question, symbol)
+
+
+def _point_worth(question: Question, symbol: Symbol) -> Decimal:
+    """Return what a lot loses in account currency when the price moves by 1: the most that the terms say."""
+    worth = exact(symbol.contract_size) * rate_of(question, symbol.quote_currency)
+    return worth if symbol.tick_value is None else max(worth, exact(symbol.tick_value) / exact(symbol.tick_size))

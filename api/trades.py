@@ -75,7 +75,7 @@ def _trade(
     end = close or presumed
     if end is None:
         return opened
-    price = end[1].price
+    price = _reached(fill, end[1]) if isinstance(end[1], PresumedEnd) else end[1].price
     if price is None:
         return replace(opened, closed_ms=end[0])
     points = (price - fill.entry) * (1 if fill.action == "BUY" else -1)
@@ -83,6 +83,15 @@ def _trade(
         return replace(opened, closed_ms=end[0], won=_won(points))
     pnl = points * fill.lots * symbol.contract_size
     return replace(opened, closed_ms=end[0], won=_won(points), pnl=pnl, estimated=True)
+
+
+def _reached(fill: reports.Fill, end: PresumedEnd) -> float | None:
+    """Return where a position must have ended: at the order's own target, where that lies before the presumed one."""
+    if end.price is None or end.outcome != "target":
+        return end.price
+    up = 1 if fill.action == "BUY" else -1
+    comes_first = 0 < (fill.target - fill.entry) * up < (end.price - fill.entry) * up
+    return fill.target if comes_first and fill.target > 0 else end.price
 
 
 def _won(result: float) -> bool | None:

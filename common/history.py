@@ -49,6 +49,7 @@ _SIGNALS_OF = _SIGNAL_COLUMNS + "WHERE symbol = ? AND published_ms < ? ORDER BY 
 _EXECUTIONS = """
 SELECT id, trade_id, symbol, received_ms, body FROM executions WHERE received_ms < ? ORDER BY received_ms DESC LIMIT ?
 """
+_EXECUTION = "SELECT id, trade_id, symbol, received_ms, body FROM executions WHERE id = ?"
 
 _CLIENT_EVENTS = """
 SELECT id, event, received_ms, body FROM client_events WHERE event = ? AND received_ms < ?
@@ -100,6 +101,10 @@ class History:
     def executions(self, before_ms: int, count: int) -> tuple[Execution, ...]:
         """Return the newest `count` executions received before `before_ms`."""
         return tuple(_execution_of(row) for row in self._rows(_EXECUTIONS, (before_ms, count)))
+
+    def execution(self, identity: str) -> Execution | None:
+        """Return one report by its id; None if there is none."""
+        return next((_execution_of(row) for row in self._rows(_EXECUTION, (identity,))), None)
 
     def client_events(self, event: str, before_ms: int, count: int) -> tuple[ClientEvent, ...]:
         """Return the newest `count` events of this name received before `before_ms`."""

@@ -31,7 +31,7 @@ class Performance:
     wins: int
     losses: int
     unknown: int
-    """Closed, but nobody knows how."""
+    """Closed, but nobody knows how. One that ended where it began is known, and neither won nor lost."""
     estimated: int
     hit_rate: float | None
     """Wins of all whose outcome is known."""
@@ -55,7 +55,7 @@ def performance_of(trades: Iterable[Trade]) -> Performance:
         open=len(every) - len(closed),
         wins=wins,
         losses=losses,
-        unknown=len(closed) - wins - losses,
+        unknown=sum(t.won is None and t.pnl is None for t in closed),
         estimated=sum(t.estimated for t in closed),
         hit_rate=wins / (wins + losses) if wins + losses else None,
         net=sum(results) if results else None,

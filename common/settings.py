@@ -80,7 +80,8 @@ class Settings(BaseSettings):
     account_id: str = ""
     account_start_balance: NotNegative = 0.0
     """0: not given."""
-    loss_cooldown: NotNegative = 300.0
+    loss_cooldown: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 300.0
+    """A day at most: a position lasts one, and is remembered for two."""
     margin_limit: Annotated[float, Field(gt=0, le=1)] = 0.5
 
     # Redis and storage

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from common.errors import Fatal
 from common.toml_file import read_text, tables
@@ -16,7 +16,23 @@ PRESETS = Path(__file__).with_name("presets.toml")
 NONE = "none"
 
 Share = Annotated[float, Field(gt=0, le=1)]
-Windows = tuple[tuple[time, time], ...]
+
+
+def _time_of_day(value: object) -> object:
+    """Refuse a bare number: it would be taken for seconds after midnight."""
+    if isinstance(value, time | str):
+        return value
+    raise ValueError('expected a time of day such as "21:00"')
+
+
+def _of_zone(value: time) -> time:
+    if value.tzinfo is not None:
+        raise ValueError("expected a time of day in `zone`, without an offset of its own")
+    return value
+
+
+TimeOfDay = Annotated[time, BeforeValidator(_time_of_day), AfterValidator(_of_zone)]
+Windows = tuple[tuple[TimeOfDay, TimeOfDay], ...]
 
 
 class AccountRules(BaseModel):
@@ -30,7 +46,7 @@ class AccountRules(BaseModel):
     read_on: str = ""
     zone: str = "UTC"
     """In which all times of day here are."""
-    reset: time = time(0)
+    reset: TimeOfDay = time(0)
     """When the firm's day begins."""
     daily_loss: Share | None = None
     """Below the anchor: what was there when the day began."""
@@ -50,7 +66,7 @@ class AccountRules(BaseModel):
     """When orders may be placed; empty: always. A window may pass midnight."""
     flat_times: Windows = ()
     """When the account must be flat: no order is advised."""
-    weekend_from: time | None = None
+    weekend_from: TimeOfDay | None = None
     """On Fridays; until Monday's midnight nothing is advised."""
     room_share: Share = 0.5
     """How much of what is left to the nearest limit one trade may risk."""
@@ -61,6 +77,13 @@ class AccountRules(BaseModel):
         if not isinstance(value, list | tuple):
             return value
         return tuple(part.split("-") if isinstance(part, str) else part for part in value)
+
+    @field_validator("sessions", "flat_times")
+    @classmethod
+    def _hold_for_a_while(cls, value: Windows) -> Windows:
+        if any(begin == end for begin, end in value):
+            raise ValueError("expected windows that end at another time than they begin")
+        return value
 
     @field_validator("zone")
     @classmethod

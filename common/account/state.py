@@ -10,6 +10,8 @@ from msgspec import Struct
 from common.account.rules import AccountRules
 
 DAY_MS = 86_400_000
+TOLD_FOR_MS = 60_000
+"""How long a balance that was told stands for that of now, whatever is open: heartbeats come each few seconds."""
 UNTIL_RESET = ("daily_loss", "daily_profit_cap")
 FOR_EVER = 0
 """As the end of a block: only another account begins anew."""
@@ -33,6 +35,8 @@ class AccountState(Struct, frozen=True):
     """The highest balance at the end of a day, or the start balance."""
     blocked: dict[str, int] = {}
     """Limit that was reached -> until when."""
+    told_ms: int | None = None
+    """When the balance was told last; None: never."""
 
 
 class Limit(Struct, frozen=True):
@@ -51,9 +55,13 @@ class Limit(Struct, frozen=True):
 
 
 def begin(rules: AccountRules, start: float, equity: float, at_ms: int) -> AccountState:
-    """Return the state at the first observation. What was before isn't known: the higher of start and equity counts."""
-    most = max(start, equity)
-    return AccountState(start, equity, equity, at_ms, next_reset_ms(rules, at_ms), most, most, most, most)
+    """Return the state at the first observation. What was before isn't known.
+
+    The day is counted from the higher of start and equity. Peaks are for good: they begin at the start, and rise with
+    the next observation that agrees.
+    """
+    anchor = max(start, equity)
+    return AccountState(start, equity, equity, at_ms, next_reset_ms(rules, at_ms), anchor, start, start, start)
 
 
 def observe(
@@ -70,8 +78,10 @@ def observe(
     if at_ms < state.seen_ms:
         return state
     known = balance if balance is not None else (equity if flat else state.balance)
+    told_ms = state.told_ms if balance is None else at_ms
     if at_ms >= state.reset_ms:
-        state = _next_day(state, rules, equity, known, at_ms)
+        told_lately = told_ms is not None and at_ms - told_ms <= TOLD_FOR_MS
+        state = _next_day(state, rules, equity, known, at_ms, sure=flat or told_lately)
     sure = min(equity, state.equity)
     moved = msgspec.structs.replace(
         state, peak_equity=max(state.peak_equity, sure), peak_balance=max(state.peak_balance, min(known, state.balance))
@@ -82,7 +92,7 @@ def observe(
         if limit.reason != "profit_cap" and limit.reached(equity) and limit.reached(state.equity)
     }
     return msgspec.structs.replace(
-        moved, equity=equity, balance=known, seen_ms=at_ms, blocked={**reached, **moved.blocked}
+        moved, equity=equity, balance=known, seen_ms=at_ms, blocked={**reached, **moved.blocked}, told_ms=told_ms
     )
 
 
@@ -141,12 +151,18 @@ def _reset_on(day: date, reset: time, zone: ZoneInfo) -> int:
     return int(datetime.combine(day, reset, zone).timestamp() * 1000)
 
 
-def _next_day(state: AccountState, rules: AccountRules, equity: float, balance: float, at_ms: int) -> AccountState:
-    """Begin a day. What was seen within a day before the reset counts where it is more: the firm saw it too."""
+def _next_day(
+    state: AccountState, rules: AccountRules, equity: float, balance: float, at_ms: int, sure: bool
+) -> AccountState:
+    """Begin a day. What was seen within a day before the reset counts where it is more: the firm saw it too.
+
+    sure: the balance is known. It is from before the positions that seem open, else, and these may have closed since.
+    """
     recent = state.seen_ms > state.reset_ms - DAY_MS
     equity_then = max(equity, state.equity) if recent else equity
     balance_then = max(balance, state.balance) if recent else balance
-    anchors = {"balance": balance_then, "equity": equity_then, "higher": max(balance_then, equity_then)}
+    higher = max(balance_then, equity_then)
+    anchors = {"balance": balance_then if sure else higher, "equity": equity_then, "higher": higher}
     return msgspec.structs.replace(
         state,
         reset_ms=next_reset_ms(rules, at_ms),

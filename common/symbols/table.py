@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from common.errors import Fatal
 from common.keys import partition_of
@@ -45,7 +45,8 @@ class Symbol(_Frozen):
 
     name: str
     title: str
-    broker: str
+    broker: str = Field(pattern=r"^[!#-\[\]-~]+( +[!#-\[\]-~]+)*$", max_length=64)
+    """Plain text without quotes and backslashes: signals carry it to a client that knows no escapes, and fills back."""
     series: str
     quote_currency: str
     base_currency: str = ""
@@ -66,6 +67,13 @@ class Symbol(_Frozen):
     failover: tuple[str, ...] = ()
     """Other classes that may feed the series while its own has no source, preferred first: the user's permission."""
     sources: tuple[Listing, ...] = Field(min_length=1)
+
+    @field_validator("broker")
+    @classmethod
+    def _is_no_key(cls, value: str) -> str:
+        if value in ("symbol", "signals"):
+            raise ValueError("expected another name: clients that search for substrings take this one for a key")
+        return value
 
     @model_validator(mode="after")
     def _series_has_a_source(self) -> Self:

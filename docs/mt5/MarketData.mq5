@@ -32,7 +32,7 @@ Signal  g_taken[];                // signals that were ordered since the start, 
 ulong   g_heartbeat_ms = 0;       // when the last one was sent, by GetTickCount64
 ulong   g_terms_ms = 0;
 ulong   g_again_ms = 0;           // when all trades of a day were last reported again
-int     g_trades = 0;
+int     g_trades = 0;             // orders that were sent since the start
 
 int OnInit()
 {
@@ -185,6 +185,7 @@ bool Order(const Signal &signal)
    MqlTradeResult  result = {};
    FillRequest(signal, request);
    bool sent = OrderSend(request, result);
+   g_trades += sent ? 1 : 0;
    Say("order " + signal.id + ": " + (sent ? "sent" : "not sent") + ", code " + IntegerToString((long)result.retcode));
    return true;
 }

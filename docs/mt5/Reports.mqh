@@ -85,7 +85,6 @@ void ReportClose(const ulong position, const ulong deal, const double pnl)
    long   why = HistoryDealGetInteger(deal, DEAL_REASON);
    string target = InpSecondTarget ? "TP2" : "TP1";
    string reason = why == DEAL_REASON_SL ? "SL" : why == DEAL_REASON_TP ? target : "MANUAL";
-   g_trades++;
    g_outbox.Add("/api/executions/close", CloseBody(position, HistoryDealGetDouble(deal, DEAL_PRICE), reason, pnl,
                 (datetime)HistoryDealGetInteger(deal, DEAL_TIME)));
 }

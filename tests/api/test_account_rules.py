@@ -83,6 +83,20 @@ async def test_the_account_shows_its_limits_and_the_history_has_what_was_reached
     assert [m.body["reason"] for m in reached] == ["daily_loss"]
 
 
+@pytest.mark.parametrize("rules", ["ftmo_2step", "ftmo_1step"])
+@pytest.mark.parametrize("wrong", [1_000.0, 1e9])
+async def test_one_wrong_number_as_the_very_first_ends_no_account(
+    world: World, tmp_path: Path, rules: str, wrong: float
+) -> None:
+    trading(world)
+    async with ruled(world, tmp_path, account_rules=rules) as (client, context):
+        for equity in (wrong, 100_000, 100_000):
+            await asked(client, equity)
+        state = context.account.state
+    assert state is not None
+    assert not {"total_loss", "trailing_loss"} & state.blocked.keys()
+
+
 async def test_another_account_begins_anew(world: World, tmp_path: Path) -> None:
     trading(world)
     async with ruled(world, tmp_path) as (client, _):
@@ -122,6 +136,22 @@ async def test_what_open_positions_may_lose_is_taken_off(world: World, tmp_path:
         await client.post("/api/executions", content=FILL.replace('"lots":0.10', '"lots":20'))
         assert (await asked(client, 95_400))[0] == 0.45
         assert (await asked(client, 95_300))[0] == "daily_loss"
+
+
+async def test_an_open_position_may_lose_what_the_brokers_tick_value_says_where_that_is_more(
+    world: World, tmp_path: Path
+) -> None:
+    trading(world)
+    # A tick of a hundredth is worth 0.02: two dollars a point, as sizes are reckoned with, too.
+    terms = {
+        "symbol": "US100.e", "contract_size": 1, "lot_min": 0.1, "lot_step": 0.1, "lot_max": 100, "tick_size": 0.01,
+        "digits": 2, "quote_currency": "USD", "tick_value": 0.02,
+    }  # fmt: skip
+    async with ruled(world, tmp_path, account_leverage=500) as (client, _):
+        await client.post("/api/broker/symbols", json={"symbols": [terms]})
+        await client.post("/api/executions", content=FILL.replace('"lots":0.10', '"lots":10'))
+        # 10 lots may lose 300 of the 400 left; half of 100 is 50.
+        assert (await asked(client, 95_400))[0] == 0.45
 
 
 async def test_a_position_without_a_stop_leaves_nothing_to_risk(world: World, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from api.context import Context
 from common import keys
-from tests.api.test_posts import entries
+from tests.api.test_posts import FILL, entries
 from tests.api.world import NOON_MS, World, serving, settings_for
 
 Api = tuple[httpx.AsyncClient, Context]
@@ -65,7 +65,7 @@ async def test_the_same_terms_again_change_nothing_and_other_ones_do(world: Worl
     "changes",
     [
         {"lot_step": 0}, {"lot_step": -0.1}, {"lot_min": None}, {"lot_max": "5"}, {"lot_max": 0.001}, {"digits": 2.5},
-        {"digits": True}, {"digits": 11}, {"quote_currency": "usd"}, {"quote_currency": None}, {"symbol": "a b"},
+        {"digits": True}, {"digits": 11}, {"quote_currency": "usd"}, {"quote_currency": None}, {"symbol": "a b "},
         {"contract_size": 1e13}, {"tick_value": -1}, {"margin_per_lot": "x"},
     ],
 )  # fmt: skip
@@ -112,3 +112,22 @@ async def test_a_tick_value_that_contradicts_the_contract_gives_no_size(world: W
         assert await lots(client, 10_000) == 0.72
         await client.post("/api/broker/symbols", content=posted(tick_value=2.0))
         assert await lots(client, 10_000) == "terms"
+
+
+async def test_a_brokers_name_may_have_blanks_inside_and_its_fill_silences_it(world: World, api: Api) -> None:
+    """As "Volatility 75 Index" or "Wall Street 30" of some brokers."""
+    client, context = api
+    named = context.table.symbols["NAS100"].model_copy(update={"broker": "US Tech 100"})
+    context.table.symbols["NAS100"] = named
+    world.alive("NAS100")
+    fill = FILL.replace("US100.e", "US Tech 100")
+    assert (await client.post("/api/executions", content=fill)).status_code == 200
+    assert (await client.get("/api/positions")).json()["positions"][0]["instrument"] == "NAS100"
+    reply = (await client.post("/api/broker/symbols", content=posted(symbol="US Tech 100"))).json()
+    assert reply["unknown"] == []
+
+
+@pytest.mark.parametrize("symbol", [" US100", "US100 ", "", "US\t100", "U" * 65])
+async def test_other_blanks_are_no_part_of_a_symbols_name(api: Api, symbol: str) -> None:
+    fill = json.dumps(json.loads(FILL) | {"symbol": symbol})
+    assert (await api[0].post("/api/executions", content=fill)).status_code == 422

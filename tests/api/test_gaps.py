@@ -116,6 +116,8 @@ async def test_closed_time_is_told_as_closed(ledger: World, api: Api) -> None:
         ("?after=x", 422), ("?after=1|a|b", 422), ("?state=present", 422), ("?timeframe=2m", 422),
         ("?symbol=NOPE", 404),
         ("?symbol=EURUSD&timeframe=1m&state=present&from=2026-01-01T00:00:00Z", 422), ("?from=2026-06-17", 422),
+        ("?symbol=XAUUSD&timeframe=1h&state=closed&from=99999990000000&to=99999999999999", 422),
+        ("?symbol=EURUSD&timeframe=1h&state=closed&from=0001-01-01T00:00:00Z&to=0001-01-02T00:00:00Z", 422),
     ],
 )  # fmt: skip
 async def test_what_can_not_be_answered_is_refused(ledger: World, api: Api, query: str, status: int) -> None:

@@ -140,6 +140,23 @@ async def test_performance_by_strategy_and_symbol_from_reports_and_prices(world:
     assert (total["max_drawdown"], reply["currency"]) == (pytest.approx(1.5), "USD")
 
 
+@pytest.mark.parametrize(
+    ("take_profit", "net"),
+    # 0.1 lots of a dollar a point: 25 points to where the order took its profit, 45 to the signal's last target.
+    [("15030.00000", 2.5), ("15060.00000", 4.5), ("0", 4.5), ("14000.0", 4.5)],
+)
+async def test_a_presumed_target_is_the_orders_own_where_that_comes_first(
+    world: World, api: Api, take_profit: str, net: float
+) -> None:
+    world.alive("NAS100")
+    await api[0].post("/api/executions", content=FILL.replace("15030.00000", take_profit))
+    position = api[1].ledger.positions.get("123456")
+    assert position is not None
+    await api[1].ledger.presume(position, Closing(NOON_MS + 5_000, "target", 15050.0), NOON_MS + 5_000)
+    reply = (await api[0].get("/api/performance")).json()
+    assert reply["total"]["net"] == pytest.approx(net)
+
+
 async def test_what_the_history_has_and_the_journal_not_counts_once(world: World, api: Api) -> None:
     await api[0].post("/api/executions", content=FILL)
     database = Database(world.settings.database_path)
@@ -156,6 +173,23 @@ async def test_what_the_history_has_and_the_journal_not_counts_once(world: World
     reply = (await api[0].get("/api/performance")).json()
     # 0.1 lots x 25 points.
     assert (reply["has_history"], reply["total"]["trades"], reply["total"]["net"]) == (True, 2, pytest.approx(2.5))
+
+
+async def test_a_trade_id_of_weeks_ago_hides_no_new_fill(world: World, api: Api) -> None:
+    """Some clients count from 1 at each start, and the journal remembers two days."""
+    old = Execution("open:123456", "123456", "NAS100", NOON_MS - 30 * 86_400_000, json.loads(FILL) | {"lots": 0.2})
+    database = Database(world.settings.database_path)
+    database.connection().execute(INSERT["executions"], _row(old))
+    database.connection().commit()
+    database.close()
+    reply = (await api[0].post("/api/executions", content=FILL)).json()
+    again = (await api[0].post("/api/executions", content=FILL)).json()
+    assert (reply["position"], again["id"], again["duplicate"]) == ("open", reply["id"], True)
+    shown = (await api[0].get("/api/executions")).json()["executions"]
+    assert [(e["report"]["lots"], e["kind"]) for e in shown] == [(0.1, "open"), (0.2, "open")]
+    close = (await api[0].post("/api/executions/close", content=CLOSE)).json()
+    assert close["position"] == "closed"
+    assert (await api[0].get("/api/performance")).json()["total"]["open"] == 1
 
 
 def _row(message: Execution) -> tuple[str, str, str, int, str]:

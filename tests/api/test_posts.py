@@ -8,6 +8,7 @@ import pytest
 
 from api.context import Context
 from api.journal import Journal, Report
+from api.reports import FOLLOWS_WITHIN_MS
 from common import keys
 from common.messages import ClientEvent, Execution, decode
 from tests.api.world import NOON_MS, World, serving, settings_for
@@ -210,6 +211,26 @@ async def test_a_fill_remembers_the_last_target_of_the_signal_that_was_served(wo
     reply = (await api[0].post("/api/executions", content=FILL)).json()
     assert reply["signal_id"] == signal.id
     assert (await position_of(api[0]))["take_profit"] == signal.take_profit_2
+
+
+async def test_a_fill_that_came_long_after_a_signal_keeps_its_own_target(world: World, api: Api) -> None:
+    world.alive("NAS100")
+    world.signal("NAS100")
+    await api[0].get("/api/signals?equity=100000")
+    world.wall.ms += 3_000 + FOLLOWS_WITHIN_MS + 1
+    reply = (await api[0].post("/api/executions", content=FILL)).json()
+    assert reply["signal_id"] == ""
+    assert (await position_of(api[0]))["take_profit"] == 15030.0
+
+
+async def test_a_fill_beyond_the_last_target_of_a_signal_did_not_follow_it(world: World, api: Api) -> None:
+    """Its target would be crossed from the first price on, and its symbol be free while it is open."""
+    world.alive("NAS100")
+    signal = world.signal("NAS100")
+    await api[0].get("/api/signals?equity=100000")
+    beyond = f'"entry_price":{signal.take_profit_2 + 1:.2f}'
+    reply = (await api[0].post("/api/executions", content=FILL.replace('"entry_price":15005.00000', beyond))).json()
+    assert reply["signal_id"] == ""
 
 
 async def test_a_full_disk_is_a_503_and_the_report_may_be_sent_again(world: World, api: Api) -> None:

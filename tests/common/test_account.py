@@ -1,6 +1,6 @@
 """An account's rules: where a limit lies, when a day begins anew, and what may still be risked."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import pytest
@@ -110,6 +110,13 @@ def test_one_wrong_number_neither_blocks_nor_raises_a_floor() -> None:
     assert (state.blocked, state.peak_equity) == ({}, 100_000)
 
 
+def test_the_first_number_alone_raises_no_floor() -> None:
+    rules = AccountRules(trailing_loss=0.1, trailing_of="day_end_balance")
+    state = begin(rules, 100_000, 1e9, at_ms("2026-06-15T10:00"))
+    state = followed_on(state, rules, ("2026-06-15T10:01", 104_000), ("2026-06-15T10:02", 104_000))
+    assert (state.blocked, state.peak_equity, state.peak_day_end) == ({}, 104_000, 100_000)
+
+
 def test_a_clock_that_was_wrong_and_was_set_right_holds_up_nothing() -> None:
     state = followed(FTMO, 100_000, ("2026-06-15T10:00", 100_000, 100_000), ("2031-01-01T10:00", 100_000, 100_000))
     earlier = observe(state, FTMO, 99_000, at_ms("2031-01-01T09:00"), None, flat=True)
@@ -123,6 +130,20 @@ def test_without_a_told_balance_it_is_the_equity_while_nothing_is_open() -> None
     state = observe(state, FTMO, 101_000, at_ms("2026-06-15T10:01"), None, flat=True)
     state = observe(state, FTMO, 97_000, at_ms("2026-06-15T10:02"), None, flat=False)
     assert state.balance == 101_000
+
+
+def test_a_balance_that_nobody_told_is_no_less_than_the_equity_where_a_position_may_have_closed() -> None:
+    """A client that reports no close: it took 4,000 at its first target, and the position is still open for us."""
+    state = begin(FTMO, 100_000, 100_000, at_ms("2026-06-15T10:00"))
+    for when in ("2026-06-15T21:59", "2026-06-15T22:00"):
+        state = observe(state, FTMO, 104_000, at_ms(when), None, flat=False)
+    assert level(state, FTMO, "daily_loss") == 99_000
+
+
+def test_a_balance_that_was_just_told_is_the_anchor_though_the_equity_floats_above_it() -> None:
+    state = followed(FTMO, 100_000, ("2026-06-15T21:59", 104_000, 100_000))
+    state = observe(state, FTMO, 104_000, at_ms("2026-06-15T22:00"), None, flat=False)
+    assert level(state, FTMO, "daily_loss") == 95_000
 
 
 def test_near_a_limit_the_risk_shrinks_and_open_positions_count() -> None:
@@ -225,13 +246,24 @@ def test_a_file_overrides_a_preset_line_by_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [("preset = 'x'", "ftmo_2step"), ("daily_los = 1", "daily_los"), ("daily_loss = 5", "daily_loss"),
-     ("zone = 'Mars'", "zone"), ("[", "rules.toml"), ("sessions = ['10-1-2']", "sessions")],
+     ("zone = 'Mars'", "zone"), ("[", "rules.toml"), ("sessions = ['10-1-2']", "sessions"),
+     ("reset = 17", "reset"), ("weekend_from = '21:00+02:00'", "weekend_from"),
+     ("flat_times = [[14, 15]]", "flat_times"), ("flat_times = ['14:25Z-14:35Z']", "flat_times"),
+     ("sessions = ['09:00-09:00']", "sessions")],
 )  # fmt: skip
 def test_a_wrong_file_is_told_with_its_place(tmp_path: Path, content: str, expected: str) -> None:
     file = tmp_path / "rules.toml"
     file.write_text(content)
     with pytest.raises(Fatal, match=rf"(?s)ACCOUNT_RULES.*{expected}"):
         load_rules(str(file))
+
+
+def test_a_time_of_day_may_be_written_as_toml_writes_it(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text("reset = 17:00:00\nsessions = [[08:00:00, 12:00:00]]\n")
+    found = load_rules(str(file))
+    assert found is not None
+    assert (found.reset, found.sessions) == (time(17), ((time(8), time(12)),))
 
 
 def test_every_preset_names_its_source_and_date() -> None:

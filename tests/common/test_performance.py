@@ -26,3 +26,8 @@ def test_what_nobody_knows_is_none() -> None:
     found = performance_of([trade(1, None, won=True), trade(2, None)])
     assert (found.hit_rate, found.unknown, found.net, found.expectancy) == (1.0, 1, None, None)
     assert performance_of([trade(1, 5.0)]).profit_factor is None
+
+
+def test_a_trade_that_ended_where_it_began_is_known_and_neither_won_nor_lost() -> None:
+    found = performance_of([Trade("1", "m", "X", 1, 2, None, 0.0), trade(3, 5.0)])
+    assert (found.wins, found.losses, found.unknown, found.hit_rate, found.expectancy) == (1, 0, 0, 1.0, 2.5)

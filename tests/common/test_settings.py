@@ -118,6 +118,7 @@ def test_unknown_variable_in_the_file_is_fatal_and_the_near_one_is_named() -> No
         ("MARGIN_LIMIT", "1.5", "less than or equal to 1"),
         ("ACCOUNT_START_BALANCE", "nan", "finite"),
         ("LOSS_COOLDOWN", "-1", "greater than or equal to 0"),
+        ("LOSS_COOLDOWN", "86401", "less than or equal to 86400"),
         ("SIMULATOR_URL", "localhost:9", "http://"),
     ],
 )

@@ -84,6 +84,17 @@ async def test_within_an_hour_the_server_learns_of_a_trade_whose_report_was_lost
     assert [held["status"] for held in await desk.positions()] == ["open"]
 
 
+async def test_the_goodbye_counts_each_trade_once_however_often_it_was_reported(desk: Desk) -> None:
+    await desk.terminal.tell("init")
+    signal(desk)
+    await desk.seconds(2)
+    await desk.terminal.tell("close 500 15035.0 5 198.0")
+    await desk.terminal.tell("pass 3600000")  # all trades of a day are reported again
+    await desk.seconds(2)
+    await desk.terminal.tell("deinit")
+    assert [event["trades"] for event in desk.posted("/api/events")] == [1]
+
+
 async def test_a_signal_that_was_ordered_is_never_ordered_again_though_the_server_serves_it_and_knows_nothing(
     desk: Desk,
 ) -> None:
