@@ -14,6 +14,7 @@ import msgspec
 
 from common import keys
 from common.clock import wall_ms
+from common.command_line import which_installation
 from common.errors import Fatal, Retryable
 from common.heartbeat import RETIRED, Pulse, read_pulses
 from common.keys import STAGES
@@ -26,8 +27,8 @@ ALIVE_MS = 10_000
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line asks, and return the exit code."""
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(arguments)
         if options.stage not in STAGES:
             raise Fatal(f"STAGE: expected one of {', '.join(STAGES)}, found {options.stage!r}")
         if not options.why.strip():
@@ -70,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m deploy.retire", description=__doc__)
     made.add_argument("stage", help=f"one of {', '.join(STAGES)}")
     made.add_argument("--why", default="", help="for whoever reads /health later")
-    made.add_argument("--demo", type=lambda word: bool(int(word)), default=None, help="1: the demo, 0: live")
+    made.add_argument("--demo", type=which_installation, default=None, help="1: the demo, 0: live")
     return made
 
 

@@ -18,6 +18,7 @@ from redis.exceptions import ResponseError
 
 from common import keys
 from common.clock import wall_ms
+from common.command_line import whole
 from common.errors import Fatal, Retryable
 from common.heartbeat import RETIRED, read_pulses
 from common.keys import partition_of
@@ -39,8 +40,8 @@ REDIS_STARTS_S = 30.0
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line asks, and return the exit code."""
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(arguments)
         if options.count < 1:
             raise Fatal(f"N: expected at least 1, found {options.count}")
         settings = load_settings()
@@ -136,7 +137,7 @@ def _answers(link: Link) -> bool:
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     made = argparse.ArgumentParser(prog="python -m deploy.partitions", description=__doc__)
-    made.add_argument("count", type=int, help="over how many partitions from now on")
+    made.add_argument("count", type=whole("N", 4), help="over how many partitions from now on")
     return made
 
 

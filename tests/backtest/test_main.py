@@ -87,9 +87,11 @@ def test_what_looks_ahead_is_invalid(
     ("arguments", "why"),
     [
         ([], "FILES: expected at least one file of bars"),
-        (["--spread", "-1", "FILE"], "expected SPREAD and SLIPPAGE of 0 or more and SPLITS from 1 to 100"),
-        (["--splits", "0", "FILE"], "expected SPREAD and SLIPPAGE of 0 or more and SPLITS from 1 to 100"),
-        (["nowhere.csv"], "FILES: nowhere.csv: "),
+        (["--spread", "-1", "FILE"], "SPREAD: expected 0 or more ticks, found -1"),
+        (["--spread", "tight", "FILE"], "SPREAD: expected a number such as 10, found 'tight'"),
+        (["--splits", "0", "FILE"], "SPLITS: expected 1 to 100, found 0"),
+        (["--walk", "101", "FILE"], "WALK: expected 0 to 100, found 101"),
+        (["nowhere.csv"], "FILES: nowhere.csv: No such file or directory\n"),
     ],
 )
 def test_what_cannot_be_done_is_told(

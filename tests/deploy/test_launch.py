@@ -147,3 +147,11 @@ def test_logs_show_every_process(installation: Installation) -> None:
 
     assert "storer       | up storer all" in shown
     assert "supervisord" in shown
+
+
+def test_a_word_that_fits_no_option_is_named_as_make_calls_it(installation: Installation) -> None:
+    fast = installation.launch("demo", "--speed", "fast")
+    torn = installation.launch("ctl", "--line", "restart 'validator")
+
+    assert (fast.returncode, fast.stderr) == (1, "SPEED: expected a number such as 60, found 'fast'\n")
+    assert (torn.returncode, torn.stderr) == (1, 'CMD: expected every quote closed, found "restart \'validator"\n')
