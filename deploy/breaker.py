@@ -18,7 +18,7 @@ from common.errors import Fatal, Retryable
 from common.messages import Clock, decode
 from common.redis_link import Link
 from common.symbols import TERMINAL
-from deploy.redis_cli import link_of_installation
+from deploy.redis_cli import complaint, link_of_installation
 
 SCAN_COUNT = 1_000
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         link, partitions = link_of_installation(Path.cwd(), options.demo)
         print(force(link, partitions, options.source, Force(options.state), options.why))
     except (Fatal, Retryable) as e:
-        print(e, file=sys.stderr)
+        print(complaint(e), file=sys.stderr)
         return 1
     return 0
 

@@ -47,8 +47,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def run_foreground(options: argparse.Namespace) -> int:
     """Start, show what happens until Ctrl-C, stop everything."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+        signal.signal(signal.SIGHUP, _interrupt)
     layout = _layout(options)
     began = time.monotonic()
     process = bring_up(layout, _accepted(), foreground=True)
@@ -57,7 +58,9 @@ def run_foreground(options: argparse.Namespace) -> int:
         observer = observer_of(layout.folders)
         ready = wait_until_ready(observer, alive, READY_S, say)
         say(_ready_line(layout, ready, time.monotonic() - began))
-        say("Ctrl-C stops everything.\n")
+        # A script's shell starts what it leaves behind (&) deaf to Ctrl-C.
+        deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        say(f"{'`make stop`' if deaf else 'Ctrl-C'} stops everything.\n")
         follow(observer, alive, sys.stdout)
     except (KeyboardInterrupt, Interrupted):
         return stop(layout.folders)
@@ -85,6 +88,7 @@ def stop_background(options: argparse.Namespace) -> int:
 
 def show_status(options: argparse.Namespace) -> int:
     """Print what runs and how it is."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it quietly
     running = _running(options)
     if not running:
         say("nothing runs here; `make start` or `make start-demo` starts it")
@@ -97,6 +101,7 @@ def show_status(options: argparse.Namespace) -> int:
 
 def show_logs(options: argparse.Namespace) -> int:
     """Print the end of all logs, and go on with what is added until Ctrl-C."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     candidates = _running(options) or [f for f in _candidates(options) if f.logs.is_dir()]
     if not candidates:
         raise Fatal("no logs: nothing was started here yet")

@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from common.command_line import which_installation, words_of
 from common.errors import Fatal, Retryable
-from common.redis_link import Link, Reply, open_link
+from common.redis_link import Link, RedisAway, Reply, open_link
 from common.settings import load_settings
 from deploy import supervise
 from deploy.layout import demo_folders, live_folders
@@ -34,10 +34,15 @@ def main(arguments: Sequence[str]) -> int:
             return 2
         reply = link_of_installation(Path.cwd(), options.demo)[0].exchange([tuple(words)])[0]
     except (Fatal, Retryable) as e:
-        print(e, file=sys.stderr)
+        print(complaint(e), file=sys.stderr)
         return 1
     print("\n".join(lines(reply, maps=words[0].upper() in MAPS)))
     return 1 if isinstance(reply, ResponseError) else 0
+
+
+def complaint(error: Exception) -> str:
+    """Return what went wrong, and where nothing answers, what to look at."""
+    return f"{error}; is the pipeline (make start) or Redis up?" if isinstance(error, RedisAway) else str(error)
 
 
 def lines(reply: Reply, maps: bool = False, depth: int = 0) -> list[str]:

@@ -20,7 +20,7 @@ from common.heartbeat import RETIRED, Pulse, read_pulses
 from common.keys import STAGES
 from common.redis_link import Link
 from common.retirement import Retirement, retire
-from deploy.redis_cli import link_of_installation
+from deploy.redis_cli import complaint, link_of_installation
 
 ALIVE_MS = 10_000
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         _refuse_alive(link, options.stage)
         _retire(link, partitions, options.stage, Retirement(options.why, wall_ms()))
     except (Fatal, Retryable) as e:
-        print(e, file=sys.stderr)
+        print(complaint(e), file=sys.stderr)
         return 1
     return 0
 

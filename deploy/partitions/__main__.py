@@ -105,10 +105,16 @@ def _redis(settings: Settings) -> Iterator[Link]:
     if not isinstance(chosen, Embedded):
         yield link
         return
+    data = (Path.cwd() / settings.state_dir / "redis").resolve()
+    if not data.is_dir():
+        raise Fatal(
+            f"expected the data of a stopped pipeline in {data}, found none. Before the first start nothing has to be"
+            " moved: set STREAM_PARTITIONS in .env, then: make start"
+        )
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder) / "redis.conf"
         configuration.touch(0o600)
-        configuration.write_text(embedded_configuration(place, (Path.cwd() / settings.state_dir / "redis").resolve()))
+        configuration.write_text(embedded_configuration(place, data))
         process = subprocess.Popen([str(chosen.binary), str(configuration)], stdout=subprocess.DEVNULL)
         try:
             _wait_until_it_answers(link)
