@@ -202,7 +202,8 @@ async def _redis_away(_request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     codes = {404: "unknown_path", 405: "method_not_allowed"}
-    expected = "one of the paths that / lists" if error.status_code == 404 else ""
+    allowed = (error.headers or {}).get("Allow", "")
+    expected = "one of the paths that / lists" if error.status_code == 404 else allowed
     code = codes.get(error.status_code, "http_error")
     found = f"{request.method} {request.url.path}"
     response = ApiError(error.status_code, code, error.detail, expected, found).response()

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from api.body import first_object
 from api.context import Context, context_of
-from api.errors import ApiError, invalid, json_response
+from api.errors import ApiError, invalid, json_response, shown
 from api.sources import breaker_view
 from api.times import iso
 from common.breaker import Force, Rules, force_command, forced
@@ -40,9 +40,9 @@ async def _force(context: Context, source: str, wanted: Force, by: str, why: str
 
 
 def _word(body: dict[str, object]) -> tuple[Force, str]:
-    state, why = str(body.get("state")), body.get("why")
+    state, why = shown(body.get("state")), body.get("why")
     if state not in tuple(Force):
         raise invalid("state is unknown", f"one of {STATES}", state)
     if not isinstance(why, str) or not why.strip():
-        raise invalid("why is missing", "a text that says why, for those who read it later", str(why))
+        raise invalid("why is missing", "a text that says why, for those who read it later", shown(why))
     return Force(state), why.strip()

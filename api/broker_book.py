@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
-from api.errors import invalid
+from api.errors import invalid, shown
 from api.reports import Body, symbol_name_of
 from common.errors import Rejected
 from common.symbols import Symbol
@@ -21,7 +21,7 @@ def posted_terms(body: Body) -> list[BrokerTerms]:
     """Return the terms in a body. ApiError 422 names the place of what is wrong."""
     listed = body.get("symbols")
     if not isinstance(listed, list) or not 1 <= len(listed) <= MOST_SYMBOLS:
-        raise invalid("symbols is wrong", f"a list of 1 to {MOST_SYMBOLS} symbols", str(listed)[:60])
+        raise invalid("symbols is wrong", f"a list of 1 to {MOST_SYMBOLS} symbols", shown(listed)[:60])
     return [_one(place, fields) for place, fields in enumerate(listed)]
 
 
@@ -33,7 +33,9 @@ def _one(place: int, fields: object) -> BrokerTerms:
     try:
         return terms_of(fields)
     except Rejected as e:
-        raise invalid(f"{where}.{e.detail.partition(':')[0]}", "docs/api.md, the broker's terms", e.detail) from e
+        wrong, _, rest = e.detail.partition(": expected ")
+        expected, _, found = rest.partition(", found ")
+        raise invalid(f"{where}.{wrong}", expected, found) from e
 
 
 class Posted(Struct, frozen=True):

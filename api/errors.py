@@ -36,6 +36,11 @@ def invalid(message: str, expected: str, found: str) -> ApiError:
     return ApiError(422, "invalid_input", message, expected, found)
 
 
+def shown(value: object) -> str:
+    """Return what was found in a body, as an error tells it."""
+    return "nothing" if value is None else str(value)
+
+
 def away(code: str, message: str, found: str = "") -> ApiError:
     """Return the word that a dependency is away: 503."""
     return ApiError(503, code, message, "the dependency answers", found)

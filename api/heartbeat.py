@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from api.body import first_object
 from api.context import context_of
-from api.errors import invalid, json_response
+from api.errors import invalid, json_response, shown
 from api.ledger import MINUTE_MS
 from api.params import LARGEST_EQUITY
 from api.report_routes import stream_time
@@ -50,7 +50,7 @@ def heartbeat_of(body: Body) -> Heartbeat:
     """Return the checked heartbeat. ApiError 422 names the field that is wrong."""
     equity, balance = _money(body, "equity", 0.0), _money(body, "balance", -LARGEST_EQUITY)
     if equity is None or equity <= 0:
-        raise invalid("equity is wrong", f"a number above 0, at most {LARGEST_EQUITY:.0f}", str(body.get("equity")))
+        raise invalid("equity is wrong", f"a number above 0, at most {LARGEST_EQUITY:.0f}", shown(body.get("equity")))
     return Heartbeat(equity, balance, _money(body, "free_margin", -LARGEST_EQUITY), _positions(body))
 
 

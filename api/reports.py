@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeGuard
 
-from api.errors import invalid
+from api.errors import invalid, shown
 from api.plain_text import plain
 from api.positions import Closing, Position
 from common.messages import Signal
@@ -76,7 +76,7 @@ def fill_of(body: Body) -> Fill:
     """Return the fill that POST /api/executions reports. ApiError 422 names the field that is wrong."""
     action = body.get("action")
     if action not in ("BUY", "SELL"):
-        raise invalid("action is wrong", "BUY or SELL", _shown(action))
+        raise invalid("action is wrong", "BUY or SELL", shown(action))
     return Fill(
         trade_id=_trade_id(body),
         symbol=symbol_name_of(body),
@@ -93,10 +93,10 @@ def close_of(body: Body) -> Close:
     """Return the close that POST /api/executions/close reports. ApiError 422 names the field that is wrong."""
     reason = body.get("exit_reason")
     if reason not in EXIT_REASONS:
-        raise invalid("exit_reason is wrong", "one of " + ", ".join(EXIT_REASONS), _shown(reason))
+        raise invalid("exit_reason is wrong", "one of " + ", ".join(EXIT_REASONS), shown(reason))
     pnl = body.get("pnl")
     if pnl is not None and not is_number(pnl):
-        raise invalid("pnl is wrong", "a number", _shown(pnl))
+        raise invalid("pnl is wrong", "a number", shown(pnl))
     told = None if pnl is None else float(pnl)
     return Close(_trade_id(body), str(reason), _positive(body, "exit_price"), told)
 
@@ -115,7 +115,7 @@ def _trade_id(body: Body) -> str:
     value = body.get("trade_id")
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not _NAME.fullmatch(text):
-        raise invalid("trade_id is wrong", _TRADE_ID, _shown(value))
+        raise invalid("trade_id is wrong", _TRADE_ID, shown(value))
     return text
 
 
@@ -123,7 +123,7 @@ def name_of(body: Body, key: str) -> str:
     """Return a name. ApiError 422 says what is wrong with it."""
     value = body.get(key)
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise invalid(f"{key} is wrong", "1 to 64 printable ASCII characters without blanks", _shown(value))
+        raise invalid(f"{key} is wrong", "1 to 64 printable ASCII characters without blanks", shown(value))
     return value
 
 
@@ -132,14 +132,14 @@ def symbol_name_of(body: Body, place: str = "") -> str:
     value = body.get("symbol")
     if not isinstance(value, str) or not _SYMBOL.fullmatch(value):
         expected = "1 to 64 printable ASCII characters, without a blank at either end"
-        raise invalid(f"{place or 'symbol'} is wrong", expected, _shown(value))
+        raise invalid(f"{place or 'symbol'} is wrong", expected, shown(value))
     return value
 
 
 def _positive(body: Body, key: str) -> float:
     value = body.get(key)
     if not is_number(value) or not value > 0:
-        raise invalid(f"{key} is wrong", "a number above 0", _shown(value))
+        raise invalid(f"{key} is wrong", "a number above 0", shown(value))
     return float(value)
 
 
@@ -149,14 +149,10 @@ def _price(body: Body, key: str) -> float:
     if value is None:
         return 0.0
     if not is_number(value) or not value >= 0:
-        raise invalid(f"{key} is wrong", "a number, or 0 for none", _shown(value))
+        raise invalid(f"{key} is wrong", "a number, or 0 for none", shown(value))
     return float(value)
 
 
 def is_number(value: object) -> TypeGuard[float]:
     """Tell whether this is a finite number, and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _shown(value: object) -> str:
-    return "nothing" if value is None else str(value)

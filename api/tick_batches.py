@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from api.errors import ApiError, invalid
+from api.errors import ApiError, invalid, shown
 from api.reports import Body, fingerprint
 from common.messages import TerminalTick
 from common.symbols import TERMINAL, Symbol, SymbolTable
@@ -76,7 +76,7 @@ def _rows(body: Body) -> list[Body]:
         raise invalid("ticks is too long", f"at most {LARGEST_BATCH} ticks", f"{len(rows)} ticks")
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
-            raise invalid(f"ticks[{index}] is wrong", "a JSON object", _shown(row))
+            raise invalid(f"ticks[{index}] is wrong", "a JSON object", shown(row))
     return cast(list[Body], rows)
 
 
@@ -97,7 +97,7 @@ def _offset_s(body: Body, times_ms: Sequence[int]) -> int | None:
     if given is not None:
         seconds = _whole(given)
         if seconds is None or seconds % QUARTER_S or abs(seconds) > FURTHEST_OFFSET_S:
-            raise invalid("gmt_offset_s is wrong", _OFFSET, _shown(given))
+            raise invalid("gmt_offset_s is wrong", _OFFSET, shown(given))
         return seconds
     if not times_ms:
         return None
@@ -128,7 +128,7 @@ def _symbol(value: object, place: str, names: Mapping[str, Symbol]) -> Symbol:
     found = names.get(value) if isinstance(value, str) else None
     if found is None:
         expected = "one of " + ", ".join(sorted(names))
-        raise invalid(f"{place} is not a symbol that the terminal feeds here", expected, _shown(value))
+        raise invalid(f"{place} is not a symbol that the terminal feeds here", expected, shown(value))
     return found
 
 
@@ -137,7 +137,7 @@ def _list(body: Body, key: str) -> list[object]:
     if value is None and key == "symbols":
         return []
     if not isinstance(value, list):
-        raise invalid(f"{key} is wrong", "a list", _shown(value))
+        raise invalid(f"{key} is wrong", "a list", shown(value))
     return value
 
 
@@ -148,21 +148,21 @@ def _text(body: Body, key: str) -> str:
     if text is None or text == "":
         return ""
     if not isinstance(text, str) or not _NAME.fullmatch(text):
-        raise invalid(f"{key} is wrong", "1 to 64 printable ASCII characters without blanks", _shown(value))
+        raise invalid(f"{key} is wrong", "1 to 64 printable ASCII characters without blanks", shown(value))
     return text
 
 
 def _time_ms(row: Body, key: str, place: str) -> int:
     value = _whole(row.get(key))
     if value is None or not _EARLIEST_MS <= value <= _LATEST_MS:
-        raise invalid(f"{place}{key} is wrong", _TIME, _shown(row.get(key)))
+        raise invalid(f"{place}{key} is wrong", _TIME, shown(row.get(key)))
     return value
 
 
 def _price(row: Body, key: str, place: str) -> float:
     value = row.get(key)
     if not _is_number(value) or not cast(float, value) > 0:
-        raise invalid(f"{place}{key} is wrong", "a price above 0", _shown(value))
+        raise invalid(f"{place}{key} is wrong", "a price above 0", shown(value))
     return float(cast(float, value))
 
 
@@ -172,7 +172,7 @@ def _amount(row: Body, key: str, place: str) -> float | None:
     if value is None:
         return None
     if not _is_number(value) or not cast(float, value) >= 0:
-        raise invalid(f"{place}{key} is wrong", "a number, or 0 for none", _shown(value))
+        raise invalid(f"{place}{key} is wrong", "a number, or 0 for none", shown(value))
     return float(cast(float, value)) or None
 
 
@@ -184,7 +184,3 @@ def _whole(value: object) -> int | None:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _shown(value: object) -> str:
-    return "nothing" if value is None else str(value)

@@ -24,6 +24,7 @@ from backtest.page import page
 from backtest.report import Result, Tested, lines
 from backtest.trades import Costs, Market, Trade, trades_of
 from backtest.walk import Forward, forward
+from common.command_line import decimal, whole
 from common.errors import Fatal, PipelineError
 from common.settings import Settings, load_settings
 from common.strategies.strategy_file import BUILTIN, SETTING
@@ -35,9 +36,9 @@ MOST_SPLITS = 100
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line asks, and return the exit code."""
-    options = parser().parse_args(arguments)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     try:
+        options = parser().parse_args(arguments)
         tested = _test_all(options, load_settings())
     except PipelineError as e:
         print(e, file=sys.stderr)
@@ -57,10 +58,14 @@ def parser() -> argparse.ArgumentParser:
     """Return what the command line may hold."""
     found = argparse.ArgumentParser(prog="backtest", description="Run the strategies over recorded bars.")
     found.add_argument("files", nargs="*", type=Path, metavar="FILE", help="SYMBOL_ANYTHING.csv or .csv.gz")
-    found.add_argument("--spread", type=float, default=10.0, help="in ticks of the symbol table (10)")
-    found.add_argument("--slippage", type=float, default=2.0, help="in ticks, at each fill at the market (2)")
-    found.add_argument("--splits", type=int, default=4, help="stretches of time that are judged apart (4)")
-    found.add_argument("--walk", type=int, default=0, help="parts to walk forward over; 0: none (0)")
+    found.add_argument("--spread", type=decimal("SPREAD", 10), default=10.0, help="in ticks of the symbol table (10)")
+    found.add_argument(
+        "--slippage", type=decimal("SLIPPAGE", 2), default=2.0, help="in ticks, at each fill at the market (2)"
+    )
+    found.add_argument(
+        "--splits", type=whole("SPLITS", 4), default=4, help="stretches of time that are judged apart (4)"
+    )
+    found.add_argument("--walk", type=whole("WALK", 10), default=0, help="parts to walk forward over; 0: none (0)")
     found.add_argument("--html", type=Path, help="write a page with charts")
     return found
 
@@ -68,10 +73,7 @@ def parser() -> argparse.ArgumentParser:
 def _test_all(options: argparse.Namespace, settings: Settings) -> list[Tested]:
     if not options.files:
         raise Fatal('FILES: expected at least one file of bars, as in make backtest FILES="EURUSD_M5.csv.gz"')
-    if not 0 <= options.walk <= MOST_SPLITS:
-        raise Fatal(f"expected WALK from 0 to {MOST_SPLITS}")
-    if not (options.spread >= 0 and options.slippage >= 0 and 1 <= options.splits <= MOST_SPLITS):
-        raise Fatal(f"expected SPREAD and SLIPPAGE of 0 or more and SPLITS from 1 to {MOST_SPLITS}")
+    _refuse_bounds(options)
     histories = [read_history(path) for path in options.files]
     settings_of = [setting_of(history, settings, options.spread) for history in histories]
     tests = sum(len(setting.rules.strategies) for setting in settings_of)
@@ -81,6 +83,16 @@ def _test_all(options: argparse.Namespace, settings: Settings) -> list[Tested]:
         walked = walk(history, setting, settings, one.costs, options.walk, tests) if options.walk else None
         tested.append(replace(one, forward=walked))
     return tested
+
+
+def _refuse_bounds(options: argparse.Namespace) -> None:
+    for name, ticks in (("SPREAD", options.spread), ("SLIPPAGE", options.slippage)):
+        if ticks < 0:
+            raise Fatal(f"{name}: expected 0 or more ticks, found {ticks:g}")
+    if not 1 <= options.splits <= MOST_SPLITS:
+        raise Fatal(f"SPLITS: expected 1 to {MOST_SPLITS}, found {options.splits}")
+    if not 0 <= options.walk <= MOST_SPLITS:
+        raise Fatal(f"WALK: expected 0 to {MOST_SPLITS}, found {options.walk}")
 
 
 def walk(

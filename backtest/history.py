@@ -52,7 +52,7 @@ def read_history(path: Path) -> History:
         with _opened(path) as lines:
             bars = tuple(_bars(path, lines))
     except (OSError, UnicodeDecodeError, EOFError) as e:
-        raise Fatal(f"FILES: {path}: {e}") from e
+        raise Fatal(f"FILES: {path}: {getattr(e, 'strerror', None) or e}") from e
     if len(bars) < 2:
         raise Fatal(f"FILES: {path}: expected bars, found {len(bars)}")
     return History(path.name, path.name.split("_")[0].split(".")[0], _length_ms(bars), bars)

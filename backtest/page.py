@@ -11,8 +11,12 @@ from common.indicators import F64
 
 WIDTH, HEIGHT, FALL_HEIGHT = 640, 160, 60
 _STYLE = (
-    "body{font:14px system-ui;margin:2em;color:#222;background:#fff}pre{overflow-x:auto;background:#f5f5f5;padding:1em}"
-    "svg{display:block;border:1px solid #ccc;margin-bottom:.3em}figure{margin:1em 0}figcaption{font-weight:600}"
+    "body{font:14px system-ui;margin:2em;color:#222;background:#fff}"
+    "pre{overflow-x:auto;background:#f5f5f5;padding:1em;font-size:12px}"
+    "svg{display:block;max-width:100%;height:auto;border:1px solid #ccc;margin-bottom:.3em}"
+    "text{paint-order:stroke;stroke:#fff;stroke-width:4px}"
+    "figure{margin:1em 0}figcaption{font-weight:600;overflow-wrap:anywhere}"
+    "@media(min-width:75em){pre{white-space:pre-wrap}}@media(max-width:40em){body{margin:1em}}"
 )
 
 
@@ -21,7 +25,9 @@ def page(tested: Sequence[Tested]) -> str:
     charts = "".join(_chart(one, result) for one in tested for result in one.results if result.trades)
     text = escape("\n".join(lines(tested)))
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Backtest</title><style>{_STYLE}</style>'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Backtest</title><style>{_STYLE}</style>"
         f"</head><body><h1>Backtest</h1><pre>{text}</pre>{charts}</body></html>\n"
     )
 

@@ -13,23 +13,24 @@ from typing import cast
 from common import keys
 from common.breaker import Breaker, BreakerView, Force, Rules
 from common.clock import wall_ms
+from common.command_line import one_of, which_installation
 from common.errors import Fatal, Retryable
 from common.messages import Clock, decode
 from common.redis_link import Link
 from common.symbols import TERMINAL
-from deploy.redis_cli import link_of_installation
+from deploy.redis_cli import complaint, link_of_installation
 
 SCAN_COUNT = 1_000
 
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the operator said, print what came of it, and return the exit code."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         link, partitions = link_of_installation(Path.cwd(), options.demo)
         print(force(link, partitions, options.source, Force(options.state), options.why))
     except (Fatal, Retryable) as e:
-        print(e, file=sys.stderr)
+        print(complaint(e), file=sys.stderr)
         return 1
     return 0
 
@@ -38,7 +39,9 @@ def force(link: Link, partitions: Sequence[int], source: str, wanted: Force, why
     """Take the word, and return what came of it. Fatal if no collector knows such a source."""
     known = sources(link)
     if source not in known:
-        raise Fatal(f"expected a source that the collector knows ({', '.join(known) or 'none yet'}), found {source!r}")
+        raise Fatal(
+            f"SOURCE: expected one that the collector knows ({', '.join(known) or 'none yet'}), found {source!r}"
+        )
     breaker = Breaker(link, source, Rules())
     change = breaker.force(wanted, f"make, by {_user()}", why or "no reason given", _stream_ms(link, partitions))
     return f"{source}: {'no change' if change is None else f'was {change.before}'}, {described(breaker.read())}"
@@ -78,10 +81,10 @@ def _user() -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.breaker", description=__doc__)
-    parser.add_argument("--demo", type=lambda word: bool(int(word)), default=None, help="1: the demo, 0: live")
+    parser.add_argument("--demo", type=which_installation, default=None, help="1: the demo, 0: live")
     parser.add_argument("--why", default="", help="for those who read it later")
     parser.add_argument("source", help="such as /api/sources names it")
-    parser.add_argument("state", choices=[str(state) for state in Force], help="auto: by its own rules again")
+    parser.add_argument("state", type=one_of("STATE", [*Force]), help="open, closed, or auto: by its own rules again")
     return parser
 
 

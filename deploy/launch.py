@@ -6,7 +6,6 @@ demo and start-demo play against simulated vendors, on ports of their own, with 
 
 import argparse
 import os
-import shlex
 import signal
 import sys
 import time
@@ -14,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
+from common.command_line import decimal, one_of, which_installation, whole, words_of
 from common.errors import Fatal
 from deploy import supervise
 from deploy.bring_up import bring_up
@@ -24,6 +24,7 @@ from deploy.tail import follow as follow_logs
 from deploy.watch import alive_check, follow, status_lines, wait_until_ready
 
 READY_S = 60.0
+LIMITS = ("none", "real")
 NOTHING_RUNS = 3  # the exit code of `status` for "not running", as systemd has it
 
 
@@ -33,9 +34,9 @@ class Interrupted(Exception):
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line asks, and return the exit code."""
-    options = parser().parse_args(arguments)
-    action: Callable[[argparse.Namespace], int] = options.action
     try:
+        options = parser().parse_args(arguments)
+        action: Callable[[argparse.Namespace], int] = options.action
         return action(options)
     except (Fatal, supervise.SupervisorAway) as e:
         print(e, file=sys.stderr)
@@ -46,8 +47,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def run_foreground(options: argparse.Namespace) -> int:
     """Start, show what happens until Ctrl-C, stop everything."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+        signal.signal(signal.SIGHUP, _interrupt)
     layout = _layout(options)
     began = time.monotonic()
     process = bring_up(layout, _accepted(), foreground=True)
@@ -56,7 +58,9 @@ def run_foreground(options: argparse.Namespace) -> int:
         observer = observer_of(layout.folders)
         ready = wait_until_ready(observer, alive, READY_S, say)
         say(_ready_line(layout, ready, time.monotonic() - began))
-        say("Ctrl-C stops everything.\n")
+        # A script's shell starts what it leaves behind (&) deaf to Ctrl-C.
+        deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        say(f"{'`make stop`' if deaf else 'Ctrl-C'} stops everything.\n")
         follow(observer, alive, sys.stdout)
     except (KeyboardInterrupt, Interrupted):
         return stop(layout.folders)
@@ -84,6 +88,7 @@ def stop_background(options: argparse.Namespace) -> int:
 
 def show_status(options: argparse.Namespace) -> int:
     """Print what runs and how it is."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it quietly
     running = _running(options)
     if not running:
         say("nothing runs here; `make start` or `make start-demo` starts it")
@@ -96,6 +101,7 @@ def show_status(options: argparse.Namespace) -> int:
 
 def show_logs(options: argparse.Namespace) -> int:
     """Print the end of all logs, and go on with what is added until Ctrl-C."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     candidates = _running(options) or [f for f in _candidates(options) if f.logs.is_dir()]
     if not candidates:
         raise Fatal("no logs: nothing was started here yet")
@@ -105,7 +111,8 @@ def show_logs(options: argparse.Namespace) -> int:
 
 def control(options: argparse.Namespace) -> int:
     """Hand the words to supervisorctl."""
-    return supervise.control(_the_one_that_runs(options), [*options.words, *shlex.split(options.line)])
+    words = [*options.words, *words_of(options.line)]
+    return supervise.control(_the_one_that_runs(options), words)
 
 
 def stop(folders: Folders) -> int:
@@ -184,7 +191,9 @@ def parser() -> argparse.ArgumentParser:
             _add_demo_options(command)
     for name, action in (("stop", stop_background), ("status", show_status), ("logs", show_logs), ("ctl", control)):
         command = commands.add_parser(name, help=action.__doc__)
-        command.add_argument("--demo", type=_yes_or_no, default=None, help="1: the demo, 0: live; default: what runs")
+        command.add_argument(
+            "--demo", type=which_installation, default=None, help="1: the demo, 0: live; default: what runs"
+        )
         command.set_defaults(action=action)
         if name == "logs":
             command.add_argument("--once", action="store_true", help="print what is there and return")
@@ -197,18 +206,17 @@ def parser() -> argparse.ArgumentParser:
 def _add_demo_options(command: argparse.ArgumentParser) -> None:
     default = DemoOptions()
     command.add_argument("--data", action="append", default=[], help="price histories to play (default: made-up)")
-    command.add_argument("--speed", type=float, default=default.speed, help="simulated seconds a second; 0: no limit")
-    command.add_argument("--interval", type=float, default=default.interval_s, help="seconds between two cycles")
-    command.add_argument("--limits", choices=("none", "real"), default=default.limits, help="the vendors' limits")
+    command.add_argument(
+        "--speed", type=decimal("SPEED", 60), default=default.speed, help="simulated seconds a second; 0: no limit"
+    )
+    command.add_argument(
+        "--interval", type=decimal("INTERVAL", 0.5), default=default.interval_s, help="seconds between two cycles"
+    )
+    command.add_argument(
+        "--limits", type=one_of("LIMITS", LIMITS), default=default.limits, help="the vendors' limits: none or real"
+    )
     command.add_argument("--start", default=default.start, help="ISO 8601 time at which the simulation begins")
-    command.add_argument("--seed", type=int, default=default.seed, help="of the made-up prices and faults")
-
-
-def _yes_or_no(word: str) -> bool | None:
-    choices = {"1": True, "0": False, "": None}
-    if word not in choices:
-        raise argparse.ArgumentTypeError(f"expected 1 or 0, found {word!r}")
-    return choices[word]
+    command.add_argument("--seed", type=whole("SEED", 7), default=default.seed, help="of the made-up prices and faults")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Without `--demo` it asks the one that runs, else the live one.
 
 import argparse
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import cast
 
 from redis.exceptions import ResponseError
 
+from common.command_line import which_installation, words_of
 from common.errors import Fatal, Retryable
-from common.redis_link import Link, Reply, open_link
+from common.redis_link import Link, RedisAway, Reply, open_link
 from common.settings import load_settings
 from deploy import supervise
 from deploy.layout import demo_folders, live_folders
@@ -26,18 +26,23 @@ MAPS = ("HGETALL", "XINFO", "CONFIG", "MEMORY")
 
 def main(arguments: Sequence[str]) -> int:
     """Print the reply to one command, and return the exit code: 1 for an error reply."""
-    options = _parser().parse_args(arguments)
-    words = [*options.words, *shlex.split(options.line)]
-    if not words:
-        print("which command? as in: make redis CMD='XINFO GROUPS {0}:raw'", file=sys.stderr)
-        return 2
     try:
+        options = _parser().parse_args(arguments)
+        words = [*options.words, *words_of(options.line)]
+        if not words:
+            print("which command? as in: make redis CMD='XINFO GROUPS {0}:raw'", file=sys.stderr)
+            return 2
         reply = link_of_installation(Path.cwd(), options.demo)[0].exchange([tuple(words)])[0]
     except (Fatal, Retryable) as e:
-        print(e, file=sys.stderr)
+        print(complaint(e), file=sys.stderr)
         return 1
     print("\n".join(lines(reply, maps=words[0].upper() in MAPS)))
     return 1 if isinstance(reply, ResponseError) else 0
+
+
+def complaint(error: Exception) -> str:
+    """Return what went wrong, and where nothing answers, what to look at."""
+    return f"{error}; is the pipeline (make start) or Redis up?" if isinstance(error, RedisAway) else str(error)
 
 
 def lines(reply: Reply, maps: bool = False, depth: int = 0) -> list[str]:
@@ -119,7 +124,7 @@ def link_of_installation(home: Path, demo: bool | None) -> tuple[Link, tuple[int
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.redis_cli", description=__doc__)
-    parser.add_argument("--demo", type=lambda word: bool(int(word)), default=None, help="1: the demo, 0: live")
+    parser.add_argument("--demo", type=which_installation, default=None, help="1: the demo, 0: live")
     parser.add_argument("--line", default="", help="the command as one line")
     parser.add_argument("words", nargs="*", help="the command, word by word")
     return parser

@@ -14,20 +14,21 @@ import msgspec
 
 from common import keys
 from common.clock import wall_ms
+from common.command_line import which_installation
 from common.errors import Fatal, Retryable
 from common.heartbeat import RETIRED, Pulse, read_pulses
 from common.keys import STAGES
 from common.redis_link import Link
 from common.retirement import Retirement, retire
-from deploy.redis_cli import link_of_installation
+from deploy.redis_cli import complaint, link_of_installation
 
 ALIVE_MS = 10_000
 
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line asks, and return the exit code."""
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(arguments)
         if options.stage not in STAGES:
             raise Fatal(f"STAGE: expected one of {', '.join(STAGES)}, found {options.stage!r}")
         if not options.why.strip():
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         _refuse_alive(link, options.stage)
         _retire(link, partitions, options.stage, Retirement(options.why, wall_ms()))
     except (Fatal, Retryable) as e:
-        print(e, file=sys.stderr)
+        print(complaint(e), file=sys.stderr)
         return 1
     return 0
 
@@ -70,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m deploy.retire", description=__doc__)
     made.add_argument("stage", help=f"one of {', '.join(STAGES)}")
     made.add_argument("--why", default="", help="for whoever reads /health later")
-    made.add_argument("--demo", type=lambda word: bool(int(word)), default=None, help="1: the demo, 0: live")
+    made.add_argument("--demo", type=which_installation, default=None, help="1: the demo, 0: live")
     return made
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 
 from common import keys
 from common.features import FeatureSet, FormingSet, encode_features, encode_values
+from common.messages import VENDORS_ASKED
 from common.redis_link import Command
 from features.builder import Forming
 from features.engine import Engine
@@ -166,6 +167,8 @@ def _more(asked: Asked | None) -> str:
     why = f" ({asked.detail})" if asked.detail else ""
     if asked.retry_ms is not None:
         return f"; or with the vendors' history, asked for again at {utc(asked.retry_ms)}{why}"
+    if asked.detail.startswith(VENDORS_ASKED):  # the request's id says nothing to a reader
+        return "; or with the vendors' history, which was asked for"
     return f"; no more history: {asked.detail}" if asked.detail else ""
 
 

@@ -20,6 +20,7 @@ from types import FrameType
 
 import structlog
 
+from common.command_line import which_installation
 from common.errors import Fatal, PipelineError
 from common.settings import Settings
 from common.symbols import load_symbols
@@ -38,11 +39,10 @@ IDENTICAL, DIFFERENT, UNDONE = 0, 1, 2
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line asks, and return the exit code."""
-    options = parser().parse_args(arguments)
     _quiet_logs()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return _run(options)
+        return _run(parser().parse_args(arguments))
     except PipelineError as e:
         print(e, file=sys.stderr)
     except KeyboardInterrupt:
@@ -116,7 +116,7 @@ def parser() -> argparse.ArgumentParser:
         " older quotes is not promised then, and the report says so",
     )  # fmt: skip
     made.add_argument("--database", type=Path, help="the file (default: the installation's)")
-    made.add_argument("--demo", type=lambda word: bool(int(word)), default=None, help="1: the demo, 0: live")
+    made.add_argument("--demo", type=which_installation, default=None, help="1: the demo, 0: live")
     return made
 
 

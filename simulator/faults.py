@@ -110,7 +110,12 @@ class Faults:
 
 def order_of(body: bytes, vendors: tuple[str, ...]) -> Order:
     """Return the order in a request's body. msgspec.ValidationError or DecodeError says what is wrong."""
-    order = msgspec.json.decode(body, type=Order)
+    try:
+        order = msgspec.json.decode(body, type=Order)
+    except msgspec.ValidationError as e:
+        if "$.fault" in str(e):
+            raise msgspec.ValidationError(f"fault: expected one of {', '.join(get_args(Kind))}; {e}") from e
+        raise
     if order.vendor not in vendors:
         raise msgspec.ValidationError(f"vendor: expected one of {', '.join(vendors)}, found {order.vendor!r}")
     if order.fault == "401" and order.vendor != "yahoo":

@@ -11,7 +11,7 @@ from common import keys
 from common.clock import wall_ms
 from common.errors import Retryable
 from common.history import read_bars
-from common.messages import Bar, Clock, HistoryBars, HistoryRequest, SeriesChange, decode
+from common.messages import VENDORS_ASKED, Bar, Clock, HistoryBars, HistoryRequest, SeriesChange, decode
 from common.metrics import Metrics
 from common.redis_link import Command, Link, RedisAway, flat_pairs
 from common.settings import Settings
@@ -172,7 +172,7 @@ class Storer:
         before = self._warmups.get(lane)
         asked = begin(request, stored, before, self._time_of(request)) if self._gaps.keeps_history(lane) else None
         wanted = asked.asks(lane) if asked else None
-        detail, retry_ms = f"asked the vendors for more: {wanted.id}" if wanted else "", None
+        detail, retry_ms = f"{VENDORS_ASKED}: {wanted.id}" if wanted else "", None
         if asked and wanted:
             publish.append(Publication(keys.BACKFILL, wanted))
             writes.append(self._keep(lane, asked))

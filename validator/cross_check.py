@@ -77,8 +77,8 @@ def pair_figures(memory: Memory, tick_sizes: dict[str, float]) -> dict[str, list
                 {
                     "source_class": source_class,
                     "sources": [one, other],
-                    "difference_ticks": round(pair.difference * pair.price / tick_sizes[symbol], 1),
-                    "difference_bp": round(pair.difference / BASIS_POINT, 2),
+                    "difference_ticks": round(pair.difference * pair.price / tick_sizes[symbol], 1) + 0.0,  # never -0.0
+                    "difference_bp": round(pair.difference / BASIS_POINT, 2) + 0.0,
                     "limit_bp": round(pair.limit / BASIS_POINT, 2),
                     "compared_ms": pair.compared_ms,
                     "disagreeing_since_ms": pair.since_ms,

@@ -8,7 +8,7 @@ Prices are float64, in the units of the symbol's quote currency.
 
 from common.messages.base import TIMEFRAME_MS, Message, Number, Timeframe, VolumeKind
 from common.messages.codec import AnyMessage, decode, encode
-from common.messages.quotes import SUSPECT_BELOW, Bar, HistoryBars, Quote, Quotes, Reject, Rejects
+from common.messages.quotes import SUSPECT_BELOW, VENDORS_ASKED, Bar, HistoryBars, Quote, Quotes, Reject, Rejects
 from common.messages.raw import Clock, RawBar, RawBars, RawQuote, RawQuotes, SeriesChange
 from common.messages.reports import ClientEvent, DeadLetter, Execution, SourceEvent
 from common.messages.requests import BackfillRequest, HistoryRequest, TerminalTick, TerminalTicks
@@ -17,6 +17,7 @@ from common.messages.results import Bars, HistoryTaken, Signal
 __all__ = [
     "SUSPECT_BELOW",
     "TIMEFRAME_MS",
+    "VENDORS_ASKED",
     "AnyMessage",
     "BackfillRequest",
     "Bar",

@@ -83,6 +83,10 @@ class Bar(Struct, frozen=True, omit_defaults=True):
         return f"{self.symbol}|{self.source_class}|{self.timeframe}|{self.open_ms}"
 
 
+VENDORS_ASKED = "asked the vendors for more"
+"""Begins the detail of an answer to which more may come."""
+
+
 class HistoryBars(Message, frozen=True, tag="history_bars"):
     """A vendor's history after validation, oldest first; or the storer's answer to a HistoryRequest."""
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.command_line import which_installation, whole
 from common.errors import Fatal, Retryable
 from deploy.backup.make import backups_of, make, prove
 from deploy.backup.place import place_of
@@ -18,8 +19,8 @@ KEEP = 7
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line asks, and return the exit code."""
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(arguments)
         place = place_of(Path.cwd(), options.demo)
         if options.action == "make":
             if options.keep < 1:
@@ -54,13 +55,13 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m deploy.backup", description=__doc__)
     actions = top.add_subparsers(dest="action", required=True)
     made = actions.add_parser("make", help="write a backup, read it back, compare, delete old ones")
-    made.add_argument("--keep", type=int, default=KEEP, help="how many stay (default %(default)s)")
+    made.add_argument("--keep", type=whole("KEEP", 30), default=KEEP, help="how many stay (default %(default)s)")
     checked = actions.add_parser("check", help="read a backup back and compare it with its manifest")
     checked.add_argument("file", help="the backup")
     restored = actions.add_parser("restore", help="put a backup in the place of what is stored")
     restored.add_argument("file", nargs="?", default="", help="the backup")
     for command in (made, checked, restored):
-        command.add_argument("--demo", type=lambda word: bool(int(word)), default=None, help="1: the demo, 0: live")
+        command.add_argument("--demo", type=which_installation, default=None, help="1: the demo, 0: live")
     return top
 
 

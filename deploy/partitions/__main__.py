@@ -18,6 +18,7 @@ from redis.exceptions import ResponseError
 
 from common import keys
 from common.clock import wall_ms
+from common.command_line import whole
 from common.errors import Fatal, Retryable
 from common.heartbeat import RETIRED, read_pulses
 from common.keys import partition_of
@@ -39,8 +40,8 @@ REDIS_STARTS_S = 30.0
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line asks, and return the exit code."""
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(arguments)
         if options.count < 1:
             raise Fatal(f"N: expected at least 1, found {options.count}")
         settings = load_settings()
@@ -104,10 +105,16 @@ def _redis(settings: Settings) -> Iterator[Link]:
     if not isinstance(chosen, Embedded):
         yield link
         return
+    data = (Path.cwd() / settings.state_dir / "redis").resolve()
+    if not data.is_dir():
+        raise Fatal(
+            f"expected the data of a stopped pipeline in {data}, found none. Before the first start nothing has to be"
+            " moved: set STREAM_PARTITIONS in .env, then: make start"
+        )
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder) / "redis.conf"
         configuration.touch(0o600)
-        configuration.write_text(embedded_configuration(place, (Path.cwd() / settings.state_dir / "redis").resolve()))
+        configuration.write_text(embedded_configuration(place, data))
         process = subprocess.Popen([str(chosen.binary), str(configuration)], stdout=subprocess.DEVNULL)
         try:
             _wait_until_it_answers(link)
@@ -136,7 +143,7 @@ def _answers(link: Link) -> bool:
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     made = argparse.ArgumentParser(prog="python -m deploy.partitions", description=__doc__)
-    made.add_argument("count", type=int, help="over how many partitions from now on")
+    made.add_argument("count", type=whole("N", 4), help="over how many partitions from now on")
     return made
 
 

@@ -147,7 +147,7 @@ class Api:
             reply = self.client.request(method, path, **what)
             trouble = "" if reply.status_code == 200 else f"{path}: {reply.status_code} {reply.text}"
         except httpx.TransportError as e:
-            trouble = f"{path}: {type(e).__name__}"
+            trouble = f"{self.client.base_url} does not answer: {type(e).__name__}"
         if trouble not in ("", self._trouble):
             print("trouble:", trouble, flush=True)
         self._trouble = trouble

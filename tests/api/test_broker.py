@@ -81,6 +81,13 @@ async def test_a_body_without_symbols_is_refused(api: Api, body: str) -> None:
     assert (await api[0].post("/api/broker/symbols", content=body)).status_code == 422
 
 
+async def test_what_was_expected_and_found_is_told_apart(api: Api) -> None:
+    wrong = (await api[0].post("/api/broker/symbols", content=posted(digits=2.5))).json()["error"]
+    missing = (await api[0].post("/api/broker/symbols", content="{}")).json()["error"]
+    assert (wrong["expected"], wrong["found"]) == ("a whole number from 0 to 10", "2.5")
+    assert missing["found"] == "nothing"
+
+
 async def test_the_margin_of_a_lot_is_the_brokers(world: World, api: Api) -> None:
     world.alive("NAS100")
     world.signal("NAS100")

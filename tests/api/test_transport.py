@@ -243,3 +243,10 @@ def test_a_public_address_without_a_token_is_refused_at_start(tmp_path: Path, re
 
 def test_sigterm_ends_it_cleanly(redis_server: RedisServer, tmp_path: Path) -> None:
     assert stop(start({"REDIS_PORT": str(redis_server.port)}, tmp_path)) == 0
+
+
+def test_a_wrong_method_is_told_which_one_is_right(server: Server) -> None:
+    reply = server.exchange(b"GET /api/ticks HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert json.loads(reply.body)["error"] == {
+        "code": "method_not_allowed", "message": "Method Not Allowed", "expected": "POST", "found": "GET /api/ticks",
+    }  # fmt: skip

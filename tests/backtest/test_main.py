@@ -10,6 +10,7 @@ import pytest
 import backtest.__main__ as command
 from backtest.__main__ import INVALID, TESTED, UNDONE, main
 from backtest.history import FileBar, read_history
+from backtest.page import page
 from common.errors import Fatal
 from tests.backtest.made import MINUTE, settings, walk
 
@@ -69,9 +70,9 @@ def test_a_walk_without_memory_has_no_edge_and_the_report_says_so(
     assert "0 of 6 combinations of strategy and history show an edge" in said
     assert "NO STRATEGY HAS AN EDGE ON THIS DATA." in said
     assert "INVALID" not in said
-    page = html.read_text()
-    assert page.count("<polyline") >= 2
-    assert re.search(r"https?:|src=|href=|<script|@import|url\(", page) is None  # it needs nothing from elsewhere
+    text = html.read_text()
+    assert text.count("<polyline") >= 2
+    assert re.search(r"https?:|src=|href=|<script|@import|url\(", text) is None  # it needs nothing from elsewhere
 
 
 def test_what_looks_ahead_is_invalid(
@@ -87,9 +88,11 @@ def test_what_looks_ahead_is_invalid(
     ("arguments", "why"),
     [
         ([], "FILES: expected at least one file of bars"),
-        (["--spread", "-1", "FILE"], "expected SPREAD and SLIPPAGE of 0 or more and SPLITS from 1 to 100"),
-        (["--splits", "0", "FILE"], "expected SPREAD and SLIPPAGE of 0 or more and SPLITS from 1 to 100"),
-        (["nowhere.csv"], "FILES: nowhere.csv: "),
+        (["--spread", "-1", "FILE"], "SPREAD: expected 0 or more ticks, found -1"),
+        (["--spread", "tight", "FILE"], "SPREAD: expected a number such as 10, found 'tight'"),
+        (["--splits", "0", "FILE"], "SPLITS: expected 1 to 100, found 0"),
+        (["--walk", "101", "FILE"], "WALK: expected 0 to 100, found 101"),
+        (["nowhere.csv"], "FILES: nowhere.csv: No such file or directory\n"),
     ],
 )
 def test_what_cannot_be_done_is_told(
@@ -106,3 +109,9 @@ def test_bars_that_fit_no_timeframe_are_refused(tmp_path: Path, capsys: pytest.C
 
     assert main([str(written(tmp_path, bars))]) == UNDONE
     assert "expected bars that divide one of 1m, 5m" in capsys.readouterr().err
+
+
+def test_the_page_takes_the_width_of_the_window() -> None:
+    empty = page([])
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in empty
+    assert "svg{display:block;max-width:100%;height:auto;" in empty

@@ -46,6 +46,8 @@ class Installation:
     home: Path
     environment: dict[str, str]
     started: list["subprocess.Popen[str]"] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
+    """What those in the foreground had said when they were ready."""
 
     @property
     def folders(self) -> Folders:
@@ -57,15 +59,17 @@ class Installation:
             capture_output=True, text=True, timeout=50, check=False,
         )  # fmt: skip
 
-    def launch_in_foreground(self) -> "subprocess.Popen[str]":
+    def launch_in_foreground(self, *before: str) -> "subprocess.Popen[str]":
+        """Return the launcher once all works. before: a command that starts it, such as nohup."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.launch", "run"], cwd=self.home, env=self.environment,
+            [*before, sys.executable, "-m", "deploy.launch", "run"], cwd=self.home, env=self.environment,
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.started.append(process)
         assert process.stdout is not None
         for line in process.stdout:
-            if line.startswith("Ctrl-C"):
+            self.heard.append(line)
+            if line.endswith("stops everything.\n"):
                 return process
         raise AssertionError("the launcher ended before it was ready")
 

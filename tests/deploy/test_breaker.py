@@ -63,7 +63,7 @@ def test_a_breaker_is_forced_and_set_free(say: Callable[..., tuple[int, str]], r
     ("words", "complaint"),
     [
         (("nowhere", "open"), "the collector knows (here, there), found 'nowhere'"),
-        (("here", "ajar"), "invalid choice: 'ajar'"),
+        (("here", "ajar"), "STATE: expected one of auto, open, closed, found 'ajar'"),
         (("", "open"), "found ''"),
     ],
 )

@@ -61,6 +61,29 @@ def test_ctrl_c_stops_everything(installation: Installation) -> None:
     wait_until_gone(pids, 0.5)
 
 
+def test_a_closed_terminal_ends_it_unless_it_was_started_with_nohup(installation: Installation) -> None:
+    process = installation.launch_in_foreground("nohup")
+    process.send_signal(signal.SIGHUP)
+    beyond = installation.launch("status").returncode
+    installation.launch("stop")
+    process.communicate(timeout=30)
+    closed = installation.launch_in_foreground()
+    closed.send_signal(signal.SIGHUP)
+    output, _ = closed.communicate(timeout=30)
+
+    assert (beyond, process.returncode) == (0, 0)
+    assert "stopped in" in output
+
+
+def test_one_that_is_deaf_to_ctrl_c_says_what_ends_it(installation: Installation) -> None:
+    process = installation.launch_in_foreground("env", "--ignore-signal=INT")
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+
+    assert "stopped in" in output
+    assert installation.heard[-1] == "`make stop` stops everything.\n"
+
+
 def test_stop_ends_one_that_runs_in_the_foreground(installation: Installation) -> None:
     process = installation.launch_in_foreground()
     stopped = installation.launch("stop")
@@ -147,3 +170,11 @@ def test_logs_show_every_process(installation: Installation) -> None:
 
     assert "storer       | up storer all" in shown
     assert "supervisord" in shown
+
+
+def test_a_word_that_fits_no_option_is_named_as_make_calls_it(installation: Installation) -> None:
+    fast = installation.launch("demo", "--speed", "fast")
+    torn = installation.launch("ctl", "--line", "restart 'validator")
+
+    assert (fast.returncode, fast.stderr) == (1, "SPEED: expected a number such as 60, found 'fast'\n")
+    assert (torn.returncode, torn.stderr) == (1, 'CMD: expected every quote closed, found "restart \'validator"\n')

@@ -11,10 +11,12 @@ from common.keys import BACKFILL, FIELD, RAW, STAGES, TICKS
 from common.messages import BackfillRequest, TerminalTick, TerminalTicks, decode, encode
 from common.partition_count import claim_partitions
 from common.redis_link import Link
+from deploy.partitions.__main__ import main
 from deploy.partitions.fields import DROPPED, FIRST, SHARED, SYMBOL_OF_FIELD
 from deploy.partitions.journals import readdress
 from deploy.partitions.move import Move
 from tests.conftest import RedisServer
+from tests.support import free_port
 
 PLACES = {"EURUSD": 3, "NAS100": 2, "XAUUSD": 0}
 NOW_MS = 1_800_000_000_000
@@ -157,6 +159,18 @@ def test_keys_that_nobody_knows_stop_the_move(link: Link) -> None:
     link.call("SET", "{0}:notes", "mine")
     with pytest.raises(Fatal, match=r"keys that nobody knows how to move: \{0\}:notes"):
         moved(link, 1, 4)
+
+
+def test_without_data_there_is_nothing_to_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REDIS_HOST", "127.0.0.1")
+    monkeypatch.setenv("REDIS_PORT", str(free_port()))
+
+    assert main(["4"]) == 1
+    assert f"the data of a stopped pipeline in {tmp_path}/data/redis, found none" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_stage_with_a_state_has_a_rule() -> None:

@@ -56,3 +56,4 @@ def test_no_redis_is_an_error_that_names_the_place(tmp_path: Path) -> None:
     answer = ask(tmp_path, port, "PING")
     assert answer.returncode == 1
     assert f"127.0.0.1:{port}" in answer.stderr
+    assert answer.stderr.endswith("; is the pipeline (make start) or Redis up?\n")

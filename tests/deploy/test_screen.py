@@ -62,6 +62,10 @@ def test_ready_means_that_every_stage_works() -> None:
     assert unready(View(health={"components": {"collector": {"status": "healthy"}}}), stages) == {
         "storer": "nothing heard of it yet"
     }
+    before_the_first_cycle = {**working, "data_pipeline": {"clock_age_seconds": None}}
+    assert unready(View(health={"components": before_the_first_cycle}), stages) == {
+        "collector": "its first cycle has not ended yet"
+    }
     assert waiting(unready(View(), stages)) == "collector, storer (the api does not answer yet)"
 
 

@@ -189,11 +189,14 @@ def test_a_report_is_sent_until_it_is_taken_and_meanwhile_nothing_is_asked_for()
     assert (server.asked.count("/api/executions"), server.asked.count("/api/signals")) == (5, 2)
 
 
-def test_a_server_that_does_not_answer_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    api = Api(f"http://127.0.0.1:{free_port()}", "")
+def test_a_server_that_does_not_answer_ends_nothing_and_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    api = Api(url, "")
     with closing(api.client):
-        PaperTrader(api, 1_000.0).step()
-    assert "trouble: /api/broker/symbols: ConnectError" in capsys.readouterr().out
+        trader = PaperTrader(api, 1_000.0)
+        trader.step()
+        trader.step()
+    assert capsys.readouterr().out == f"trouble: {url} does not answer: ConnectError\n"
 
 
 def test_a_client_that_starts_again_takes_up_what_it_left_open(market: Market, server: Server) -> None:

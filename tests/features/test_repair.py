@@ -6,7 +6,7 @@ import talib
 from common import keys
 from common.bars import to_bars
 from common.features import FeatureSet, decode_features
-from common.messages import Bar, HistoryBars, HistoryRequest, Quotes
+from common.messages import VENDORS_ASKED, Bar, HistoryBars, HistoryRequest, Quotes
 from features.stage import FeaturesHandler
 from tests.features.support import MONDAY_MS, Entries, Store, bar, clock, handler, history, quote, random_walk
 
@@ -105,6 +105,9 @@ def test_the_vendors_next_attempt_is_named_with_the_reason() -> None:
             f" {np.datetime64(NOW_MS + 15 * MINUTE, 'ms').astype('datetime64[s]')}Z (yahoo: rate_limited: quota_spent)"
         )
     )
+    asked = f"{VENDORS_ASKED}: older|EURUSD|fx_spot|1m|0|{NOW_MS}"
+    feed(stage, store, HistoryBars(request.id, "EURUSD", "1m", "fx_spot", (), detail=asked))
+    assert values(store).not_ready["bollinger_middle"].endswith("Z; or with the vendors' history, which was asked for")
     feed(stage, store, HistoryBars(request.id, "EURUSD", "1m", "fx_spot", (), detail="no vendor has more"))
     assert values(store).not_ready["bollinger_middle"].endswith("; no more history: no vendor has more")
 

@@ -203,7 +203,7 @@ async def test_a_crumb_can_be_made_stale() -> None:
     ("order", "words"),
     [
         ({"vendor": "nobody", "fault": "500"}, "vendor: expected one of yahoo, alphavantage, twelvedata, polygon"),
-        ({"vendor": "yahoo", "fault": "flood"}, "flood"),
+        ({"vendor": "yahoo", "fault": "flood"}, "fault: expected one of latency, 429, 500, 401, hang"),
         ({"vendor": "polygon", "fault": "401"}, "expected 401 for yahoo only"),
         ({"vendor": "yahoo", "fault": "latency", "value": -1}, "value: expected 0 to 86400"),
         ({"vendor": "yahoo", "fault": "latency", "seconds": 1}, "seconds"),
