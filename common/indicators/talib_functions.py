@@ -30,6 +30,7 @@ FADING_AVERAGES = frozenset(
     (MA_Type.EMA, MA_Type.DEMA, MA_Type.TEMA, MA_Type.KAMA, MA_Type.MAMA, MA_Type.T3, MA_Type.RMA, MA_Type.ZLEMA)
 )
 """Types of moving average that make a function recursive where it is told to use them."""
+KAMA, WILDERS = frozenset((MA_Type.KAMA,)), frozenset((MA_Type.RMA,))
 USUAL_AVERAGE = cast(int, MA_Type.DEFAULT)
 """Asks for the type that is the parameter's default."""
 CANDLE_SPAN = 100
@@ -38,7 +39,7 @@ over 5,000 bars would cost more than all other indicators together."""
 SLOW_TO_FADE = frozenset(
     (
         "ADOSC", "ADX", "APO", "ATR", "CMO", "DX", "EFI", "ERI", "HT_DCPERIOD", "HT_PHASOR", "MACD", "MACDFIX",
-        "MINUS_DI", "MINUS_DM", "NATR", "PLUS_DI", "PLUS_DM", "PPO", "PVO", "RSI", "RVI", "STOCHRSI",
+        "MINUS_DI", "MINUS_DM", "NATR", "PLUS_DI", "PLUS_DM", "PPO", "PVO", "RMA", "RSI", "RVI", "STOCHRSI",
     )
 )  # fmt: skip
 """Wilder's averages, which fade by 1 / period a bar and not by 2 / (period + 1), and small differences of averages:
@@ -104,15 +105,23 @@ def _inputs(names: dict[str, str | list[str]]) -> Iterator[Input]:
 def _memory(name: str, unstable: bool, params: Params) -> Memory:  # bound once, by partial
     if name in CUMULATIVE:
         return "session"
-    averages = {_average(name, key, value) for key, value in params.items() if key.endswith("matype")}
-    return "recursive" if unstable or name in RECURSIVE or averages & FADING_AVERAGES else "window"
+    return "recursive" if unstable or name in RECURSIVE or _averages(name, params) & FADING_AVERAGES else "window"
 
 
 def _settle_least(name: str, params: Params, lookback: int) -> int:
     if name == "SUPERTREND":
         usual = float(_described(name).parameters["multiplier"])
         return ceil(SETTLE_LEAST[name] * max(1.0, params["multiplier"] / usual))
-    return SLOW_LOOKBACKS * lookback if name in SLOW_TO_FADE else SETTLE_LEAST.get(name, 0)
+    averages = _averages(name, params)
+    if averages & KAMA:
+        return SETTLE_LEAST["KAMA"] + lookback
+    slow = name in SLOW_TO_FADE or averages & WILDERS
+    return SLOW_LOOKBACKS * lookback if slow else SETTLE_LEAST.get(name, 0)
+
+
+def _averages(name: str, params: Params) -> set[int]:
+    """Return the types of moving average that the parameters ask for."""
+    return {_average(name, key, value) for key, value in params.items() if key.endswith("matype")}
 
 
 def _average(name: str, key: str, value: float) -> int:
