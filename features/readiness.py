@@ -74,13 +74,17 @@ class Judge:
         if key != self._key or self.warming:  # what warms up says until when, by the last bar
             self._key = key
             self._set_base(at)
-            self.lasting = self._lasts(at, key)
+            self.lasting = self._lasts(at)
         self.look_again(values)
 
-    def _lasts(self, at: Standing, key: Standing) -> bool:
+    def _lasts(self, at: Standing) -> bool:
         settle = self._program.settle_bars
-        counted = at.session_bars is None or key.session_bars != at.session_bars
-        return counted and at.bars_seen >= settle and (at.kind_run == 0 or at.kind_run >= settle)
+        return not self._counts(at) and at.bars_seen >= settle and (at.kind_run == 0 or at.kind_run >= settle)
+
+    def _counts(self, at: Standing) -> bool:
+        """Tell whether it makes a difference how many bars the session has."""
+        session = at.session_bars
+        return session is not None and (session <= self._program.session_settle_bars or 0 < at.kind_run < session)
 
     def look_again(self, values: list[float]) -> None:
         """Judge these values where nothing else has changed, but for one more bar like those before."""
@@ -91,8 +95,7 @@ class Judge:
 
     def _capped(self, at: Standing) -> Standing:
         """Return what of it makes a difference: more bars than all indicators need do not."""
-        program, session = self._program, at.session_bars
-        exact = session is not None and (session <= program.session_settle_bars or 0 < at.kind_run < session)
+        program, session, exact = self._program, at.session_bars, self._counts(at)
         return Standing(
             min(at.bars_seen, program.settle_bars),
             session if exact or session is None else program.session_settle_bars + 1,
