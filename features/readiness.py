@@ -34,6 +34,8 @@ class Standing(NamedTuple):
     """Bars of the running session; None where its first is not known."""
     kind_run: int
     """Bars at the end of the window with volume of one kind; 0 without volume."""
+    pair_bars: tuple[int, ...] = ()
+    """Of each indicator over two symbols, how many bars of both it rests on."""
 
 
 class Judge:
@@ -100,6 +102,7 @@ class Judge:
             min(at.bars_seen, program.settle_bars),
             session if exact or session is None else program.session_settle_bars + 1,
             at.kind_run if exact else min(at.kind_run, program.settle_bars),
+            tuple(min(bars, one.settle_bars) for bars, one in zip(at.pair_bars, program.pairs, strict=False)),
         )
 
     def _set_base(self, at: Standing) -> None:
@@ -109,6 +112,9 @@ class Judge:
             why = _why(indicator, at, self._ready_at)
             if why is not None:
                 base |= dict.fromkeys(indicator.names, why)
+        for indicator, bars in zip(program.pairs, at.pair_bars, strict=False):
+            if bars < indicator.settle_bars:
+                base = dict.fromkeys(indicator.names, _too_few(bars, indicator.settle_bars)) | base
         self._base = base
         self.warming = any(why.passing for why in base.values())
         places = [place for name, place in self._places.items() if name not in base]
@@ -142,6 +148,10 @@ def _why(indicator: Indicator, at: Standing, ready_at: Callable[[int, int], int]
     if indicator.needs_volume and at.kind_run < with_volume:
         return Unready(f"volume of two kinds: {at.kind_run} of {with_volume} bars have the last one's", passing=True)
     return None
+
+
+def _too_few(bars: int, needed: int) -> Unready:
+    return NO_PAIR._replace(reason=f"{NO_PAIR.reason}: {bars} of {needed}") if bars else NO_PAIR
 
 
 def _warming_up(seen: int, needed: int, ready_at: Callable[[int, int], int]) -> Unready:

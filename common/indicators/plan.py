@@ -87,7 +87,9 @@ class Plan:
     def needed_bars(self) -> int:
         """Bars that a lane must keep for all of it to converge."""
         settle = max((i.settle_bars for i in self.indicators if i.memory == "recursive"), default=0)
-        return max(CONVERGENCE * self.longest_lookback, settle)
+        # Those over two symbols begin half a window before the anchor.
+        joined = max((2 * i.settle_bars for i in self.pairs()), default=0)
+        return max(CONVERGENCE * self.longest_lookback, settle, joined)
 
     def unchained(self) -> "Plan":
         """Return the plan without what rests on other indicators."""
