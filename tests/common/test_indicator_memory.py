@@ -196,6 +196,32 @@ def test_wider_bands_are_crossed_later(bars: Columns, multiplier: float) -> None
     assert errors(one, bars, one.settle_bars, MANY_ENDS).max() < 1e-6
 
 
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("SAR", {"acceleration": 0.001}),
+        ("SAR", {"acceleration": 0.001, "maximum": 0.02}),
+        ("SAR", {"maximum": 0.02}),
+        ("SAREXT", {"accelerationinitlong": 0.001, "accelerationlong": 0.001}),
+        ("SAREXT", {"accelerationshort": 0.0}),
+        ("SUPERTREND", {"timeperiod": 100}),
+        ("SUPERTREND", {"timeperiod": 200}),
+    ],
+)
+def test_what_follows_the_market_more_slowly_turns_later(bars: Columns, name: str, params: Params) -> None:
+    one = made_of(name, params)
+    assert errors(one, bars, one.settle_bars, MANY_ENDS).max() < 1e-6
+
+
+def test_an_acceleration_that_begins_at_nothing_is_no_slower() -> None:
+    assert made_of("SAREXT", {"accelerationinitlong": 0.0}).settle_bars == made_of("SAREXT", {}).settle_bars == 200
+
+
+def test_what_hardly_follows_the_market_asks_for_bars_that_nobody_keeps() -> None:
+    for slowest in (0.0, 1e-30):
+        assert 100_000 < made_of("SAR", {"acceleration": slowest}).settle_bars < 10_000_000
+
+
 @pytest.mark.parametrize("name", ["KAMA", "RMA"])
 def test_an_average_by_its_type_settles_no_sooner_than_by_its_name(name: str) -> None:
     by_type = made_of("MA", {"timeperiod": 10, "matype": int(getattr(MA_Type, name))})
