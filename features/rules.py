@@ -51,9 +51,10 @@ def rules_of(settings: Settings, table: SymbolTable) -> Rules:
     check_plan(plan, settings, table)
     needed = plan.needed_bars
     if settings.max_bars_cache < needed:
+        one = next(one for one in plan.indicators if one.needed_bars == needed)
         raise Fatal(
-            f"MAX_BARS_CACHE: expected at least {needed} (for the indicators to converge: {CONVERGENCE} times the"
-            f" longest lookback, or more), found {settings.max_bars_cache}"
+            f"MAX_BARS_CACHE: expected at least {needed} ({CONVERGENCE} times its lookback, or more, for {one.name}:"
+            f" {place_of(settings.indicators_file, one.name)}), found {settings.max_bars_cache}"
         )
     return Rules(
         timeframes=tuple((cast(Timeframe, name), TIMEFRAME_MS[name]) for name in settings.timeframes),

@@ -62,4 +62,4 @@ def test_half_of_the_kept_bars_must_suffice_for_it() -> None:
     plan = parse_plan(
         '[indicators]\nx = { function = "EMA", timeperiod = 200, input = "US500:close", symbols = ["NAS100"] }', "one"
     )
-    assert plan.needed_bars == 2 * plan.indicators[0].settle_bars == 1990
+    assert plan.needed_bars == plan.indicators[0].needed_bars == 2 * plan.indicators[0].settle_bars == 1990
