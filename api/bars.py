@@ -14,7 +14,7 @@ from api.params import symbol_of, timeframe_of, truth, whole
 from api.symbol_columns import SymbolState
 from api.times import iso
 from common import keys
-from common.bars import to_bars
+from common.bars import readable, to_bars
 from common.errors import Retryable
 from common.features import FeatureSet
 from common.messages import Bar, Timeframe
@@ -125,8 +125,8 @@ async def cached_bars(context: Context, state: SymbolState, timeframe: Timeframe
     packed, body = found if isinstance(found, list) else (None, None)
     lane = context.decoder.decode(_ClassOf, lane_key, body)
     source_class = lane.source_class if lane is not None else state.source_class
-    bars = to_bars(cast(list[bytes], packed), name, timeframe, source_class) if isinstance(packed, list) else []
-    return source_class, bars
+    records = readable(cast(list[bytes], packed)) if isinstance(packed, list) else ()
+    return source_class, to_bars(records, name, timeframe, source_class)
 
 
 async def _forming(context: Context, symbol: Symbol, timeframe: str) -> dict[str, float] | None:

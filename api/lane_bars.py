@@ -7,7 +7,7 @@ from typing import cast
 
 from api.context import Context
 from common import keys
-from common.bars import Records, unpack
+from common.bars import Records, readable, unpack
 from common.features import FeatureSet
 from common.indicators import SessionClock
 from common.indicators.anchors import lane_name
@@ -67,7 +67,7 @@ def _all_bars(context: Context, symbol: Symbol, timeframe: str) -> Command:
 
 
 def _records(packed: Reply) -> Records:
-    return unpack(cast(list[bytes], packed) if isinstance(packed, list) else [])
+    return unpack(readable(cast(list[bytes], packed)) if isinstance(packed, list) else ())
 
 
 async def _source_class(context: Context, symbol: Symbol) -> str:

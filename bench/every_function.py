@@ -15,7 +15,7 @@ import talib
 
 from common.indicators import F64, Indicator, Plan, SessionClock, catalogue, parse_plan
 from common.messages import Bar
-from common.sessions import next_open_ms
+from common.sessions import after_open_time, next_open_ms
 from deploy.indicators import example
 from features.lane import Lane, LaneSetup
 
@@ -80,7 +80,7 @@ def figures(folder: Path) -> dict[str, Figures]:
 
 
 def _play(file: Path, session: str, plan: Plan) -> Played:
-    clock, bars = SessionClock(partial(next_open_ms, session)), list(_bars(file))
+    clock, bars = _clock(session), list(_bars(file))
     lane = Lane(LaneSetup("X", "1m", MINUTE_MS, MAX_BARS, ANCHOR_BARS, plan.program("X", "1m")), clock)
     starts, values = [], []
     for place, bar in enumerate(bars):
@@ -91,6 +91,10 @@ def _play(file: Path, session: str, plan: Plan) -> Played:
     columns["time"] = np.array([float(bar.open_ms) for bar in bars])
     columns["session"] = np.array([float(clock.start_ms(bar.open_ms + MINUTE_MS - 1)) for bar in bars])
     return Played(columns, starts, np.array(values))
+
+
+def _clock(session: str) -> SessionClock:
+    return SessionClock(partial(next_open_ms, session), partial(after_open_time, session))
 
 
 def _bars(file: Path) -> Iterator[Bar]:

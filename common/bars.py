@@ -63,6 +63,11 @@ def is_layout(joined: bytes | bytearray) -> bool:
     return bool((np.diff(unpack(joined)["open_ms"]) > 0).all())
 
 
+def readable(packed: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the records of a bar cache's list; none if it was written in another layout, which the engine drops."""
+    return packed if is_layout(b"".join(packed)) else ()
+
+
 def to_bar(record: bytes, symbol: str, timeframe: Timeframe, source_class: str) -> Bar:
     """Return the bar of one record, with what the record leaves out."""
     open_ms, open_, high, low, close, volume, ticks, kind, flags, source = _LAYOUT.unpack(record)

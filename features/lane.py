@@ -72,6 +72,7 @@ class Lane:
         self._ahead: Ahead | None = None
         self._judge = Judge(setup.program, partial(earliest, self.window, session))
         self._pair_values = [NAN] * (len(self.names) - setup.program.own_values)
+        self._pair_bars = (0,) * len(setup.program.pairs)
         self._judge_now()
 
     @cached_property
@@ -149,9 +150,9 @@ class Lane:
             self._running = RunningSet(self.setup.program)
         self._judge_now()
 
-    def show_pairs(self, values: Sequence[float]) -> None:
-        """Take the values of the indicators that look at another symbol as well."""
-        self._pair_values = list(values)
+    def show_pairs(self, values: Sequence[float], bars: tuple[int, ...]) -> None:
+        """Take the values of the indicators that look at another symbol as well. bars: what each one rests on."""
+        self._pair_values, self._pair_bars = list(values), bars
         self.values[self.setup.program.own_values :] = self._pair_values
         self._judge_now()
 
@@ -239,7 +240,8 @@ class Lane:
     def _judge_now(self) -> None:
         self.bars_closed += 1
         kind_run = self._kind_run if self.volume_kind != "none" else 0
-        self._judge.look(Standing(self.window.bars_seen, self._session_bars, kind_run), self.values)
+        at = Standing(self.window.bars_seen, self._session_bars, kind_run, self._pair_bars)
+        self._judge.look(at, self.values)
 
     def ready_at(self, now_ms: int, bars: int) -> int:
         """Return when so many more bars have closed at the earliest. now_ms: counts where there is none yet."""

@@ -28,6 +28,8 @@ class PairSeries:
         self._newest: tuple[int | None, int | None] = (None, None)
         self._start_ms = 0
         self._joined_ms = 0
+        self.bars = 0
+        """How many bars of both the values rest on."""
         self.values: tuple[float, ...] = self._none()
 
     def follow(self) -> bool:
@@ -45,7 +47,7 @@ class PairSeries:
         return True
 
     def _open(self) -> None:
-        self._running, self._joined_ms, self.values = None, 0, self._none()
+        self._running, self._joined_ms, self.bars, self.values = None, 0, 0, self._none()
         own = self._own.window()
         if not len(own):
             return
@@ -54,7 +56,7 @@ class PairSeries:
         if self._falls_short():
             return
         arrays, opens = joined(self._indicator, own[first:], self._other.records())
-        self._running = open_running(self._indicator, arrays)
+        self._running, self.bars = open_running(self._indicator, arrays), len(opens)
         if self._running is not None:
             self._joined_ms = int(opens[-1])
             self._show(self._running)
@@ -62,12 +64,13 @@ class PairSeries:
     def _advance(self) -> None:
         assert self._running is not None
         if self._falls_short():
-            self._running, self.values = None, self._none()
+            self._running, self.bars, self.values = None, 0, self._none()
             return
         own = _after(self._own, self._joined_ms)
         arrays, opens = joined(self._indicator, own, _after(self._other, self._joined_ms))
         for row in zip(*(array.tolist() for array in arrays), strict=True):
             self._running.update(*row)
+        self.bars += len(opens)
         if len(opens):
             self._joined_ms = int(opens[-1])
             self._show(self._running)

@@ -34,6 +34,8 @@ class Standing(NamedTuple):
     """Bars of the running session; None where its first is not known."""
     kind_run: int
     """Bars at the end of the window with volume of one kind; 0 without volume."""
+    pair_bars: tuple[int, ...] = ()
+    """Of each indicator over two symbols, how many bars of both it rests on."""
 
 
 class Judge:
@@ -74,13 +76,17 @@ class Judge:
         if key != self._key or self.warming:  # what warms up says until when, by the last bar
             self._key = key
             self._set_base(at)
-            self.lasting = self._lasts(at, key)
+            self.lasting = self._lasts(at)
         self.look_again(values)
 
-    def _lasts(self, at: Standing, key: Standing) -> bool:
+    def _lasts(self, at: Standing) -> bool:
         settle = self._program.settle_bars
-        counted = at.session_bars is None or key.session_bars != at.session_bars
-        return counted and at.bars_seen >= settle and (at.kind_run == 0 or at.kind_run >= settle)
+        return not self._counts(at) and at.bars_seen >= settle and (at.kind_run == 0 or at.kind_run >= settle)
+
+    def _counts(self, at: Standing) -> bool:
+        """Tell whether it makes a difference how many bars the session has."""
+        session = at.session_bars
+        return session is not None and (session <= self._program.session_settle_bars or 0 < at.kind_run < session)
 
     def look_again(self, values: list[float]) -> None:
         """Judge these values where nothing else has changed, but for one more bar like those before."""
@@ -91,12 +97,12 @@ class Judge:
 
     def _capped(self, at: Standing) -> Standing:
         """Return what of it makes a difference: more bars than all indicators need do not."""
-        program, session = self._program, at.session_bars
-        exact = session is not None and (session <= program.session_settle_bars or 0 < at.kind_run < session)
+        program, session, exact = self._program, at.session_bars, self._counts(at)
         return Standing(
             min(at.bars_seen, program.settle_bars),
             session if exact or session is None else program.session_settle_bars + 1,
             at.kind_run if exact else min(at.kind_run, program.settle_bars),
+            tuple(min(bars, one.settle_bars) for bars, one in zip(at.pair_bars, program.pairs, strict=False)),
         )
 
     def _set_base(self, at: Standing) -> None:
@@ -106,6 +112,9 @@ class Judge:
             why = _why(indicator, at, self._ready_at)
             if why is not None:
                 base |= dict.fromkeys(indicator.names, why)
+        for indicator, bars in zip(program.pairs, at.pair_bars, strict=False):
+            if bars < indicator.settle_bars:
+                base = dict.fromkeys(indicator.names, _too_few(bars, indicator.settle_bars)) | base
         self._base = base
         self.warming = any(why.passing for why in base.values())
         places = [place for name, place in self._places.items() if name not in base]
@@ -139,6 +148,10 @@ def _why(indicator: Indicator, at: Standing, ready_at: Callable[[int, int], int]
     if indicator.needs_volume and at.kind_run < with_volume:
         return Unready(f"volume of two kinds: {at.kind_run} of {with_volume} bars have the last one's", passing=True)
     return None
+
+
+def _too_few(bars: int, needed: int) -> Unready:
+    return NO_PAIR._replace(reason=f"{NO_PAIR.reason}: {bars} of {needed}") if bars else NO_PAIR
 
 
 def _warming_up(seen: int, needed: int, ready_at: Callable[[int, int], int]) -> Unready:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from common.errors import Fatal
-from common.indicators import CONVERGENCE, Plan, load_plan, nearest
+from common.indicators import CONVERGENCE, Indicator, Plan, load_plan, nearest
+from common.indicators.plan_file import SETTING, place_of
 from common.messages import TIMEFRAME_MS, Timeframe
 from common.settings import Settings
 from common.strategies import LaneOutputs, Strategy, load_strategies
@@ -50,9 +51,10 @@ def rules_of(settings: Settings, table: SymbolTable) -> Rules:
     check_plan(plan, settings, table)
     needed = plan.needed_bars
     if settings.max_bars_cache < needed:
+        one = next(one for one in plan.indicators if one.needed_bars == needed)
         raise Fatal(
-            f"MAX_BARS_CACHE: expected at least {needed} (for the indicators to converge: {CONVERGENCE} times the"
-            f" longest lookback, or more), found {settings.max_bars_cache}"
+            f"MAX_BARS_CACHE: expected at least {needed} ({CONVERGENCE} times its lookback, or more, for {one.name}:"
+            f" {place_of(settings.indicators_file, one.name)}), found {settings.max_bars_cache}"
         )
     return Rules(
         timeframes=tuple((cast(Timeframe, name), TIMEFRAME_MS[name]) for name in settings.timeframes),
@@ -81,16 +83,20 @@ def check_plan(plan: Plan, settings: Settings, table: SymbolTable) -> None:
     """Fatal if the plan names symbols that are not set, or pairs symbols that don't share a partition."""
     names = set(settings.symbols)
     for one in plan.indicators:
-        for symbol in {*(one.symbols or ()), *([one.other] if one.other else ())} - names:
-            raise Fatal(
-                f"INDICATORS_FILE: {one.name}: expected symbols of SYMBOLS ({', '.join(settings.symbols)}), found"
+        for symbol in sorted({*(one.symbols or ()), *([one.other] if one.other else ())} - names):
+            raise _misfit(
+                one, settings, f"expected symbols of SYMBOLS ({', '.join(settings.symbols)}), found"
                 f" {symbol}{nearest(symbol, names)}"
-            )
+            )  # fmt: skip
     for one in plan.pairs():
         for symbol in sorted(one.symbols or ()):
             groups = [table.symbols[name].partition_group or name for name in (symbol, cast(str, one.other))]
             if groups[0] != groups[1]:
-                raise Fatal(
-                    f"INDICATORS_FILE: {one.name}: expected {symbol} and {one.other} in one partition_group of the"
-                    f" symbol table, found {groups[0]} and {groups[1]}"
-                )
+                raise _misfit(
+                    one, settings, f"expected {symbol} and {one.other} in one partition_group of the symbol table,"
+                    f" found {groups[0]} and {groups[1]}"
+                )  # fmt: skip
+
+
+def _misfit(one: Indicator, settings: Settings, why: str) -> Fatal:
+    return Fatal(f"{SETTING}: {place_of(settings.indicators_file, one.name)}: {one.name}: {why}")

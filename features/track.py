@@ -60,7 +60,8 @@ class Slot:
         followed = [pair.follow() for pair in self.pairs]
         if not any(followed):
             return False
-        self.lane.show_pairs([value for pair in self.pairs for value in pair.values])
+        values = [value for pair in self.pairs for value in pair.values]
+        self.lane.show_pairs(values, tuple(pair.bars for pair in self.pairs))
         self.pairs_moved = True
         return True
 

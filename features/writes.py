@@ -13,7 +13,6 @@ from common import keys
 from common.features import FeatureSet, FormingSet, encode_features, encode_values
 from common.messages import VENDORS_ASKED
 from common.redis_link import Command
-from features.builder import Forming
 from features.engine import Engine
 from features.heads import heads
 from features.readiness import utc
@@ -173,8 +172,10 @@ def _more(asked: Asked | None) -> str:
 
 
 def _forming(slot: Slot) -> FormingSet:
-    bar: Forming = slot.forming[-1]
-    values: dict[str, float | None] = dict(zip(slot.lane.names, slot.lane.peek(slot.forming), strict=True))
+    lane, bar = slot.lane, slot.forming[-1]
+    values: dict[str, float | None] = dict(zip(lane.names, lane.peek(slot.forming), strict=True))
+    if any(one.volume_kind != lane.volume_kind for one in slot.forming):
+        values |= dict.fromkeys(lane.setup.program.of_volume)  # closed as it stands, it would make them unready
     return FormingSet(bar.open_ms, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.ticks, values)
 
 

@@ -47,6 +47,13 @@ class Indicator:
         return max(self.lookback * CONVERGENCE, self.lookback + 1, self.settle_least)
 
     @cached_property
+    def needed_bars(self) -> int:
+        """Bars that a lane must keep for it to converge."""
+        settle = self.settle_bars if self.memory == "recursive" else 0
+        # One over two symbols begins half a window before the anchor.
+        return max(self.lookback * CONVERGENCE, settle if self.other is None else 2 * self.settle_bars)
+
+    @cached_property
     def other(self) -> str | None:
         """The other symbol that it looks at; None for one symbol's own indicator."""
         return next((ref.rpartition(":")[0] for ref in self.inputs if ":" in ref), None)
@@ -79,15 +86,9 @@ class Plan:
         return found
 
     @cached_property
-    def longest_lookback(self) -> int:
-        """In bars."""
-        return max((i.lookback for i in self.indicators), default=0)
-
-    @cached_property
     def needed_bars(self) -> int:
         """Bars that a lane must keep for all of it to converge."""
-        settle = max((i.settle_bars for i in self.indicators if i.memory == "recursive"), default=0)
-        return max(CONVERGENCE * self.longest_lookback, settle)
+        return max((i.needed_bars for i in self.indicators), default=0)
 
     def unchained(self) -> "Plan":
         """Return the plan without what rests on other indicators."""

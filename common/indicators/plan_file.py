@@ -36,6 +36,12 @@ def load_plan(file: Path | None) -> Plan:
     return parse_plan(read_text(SETTING, path), str(path))
 
 
+def place_of(file: Path | None, name: str) -> str:
+    """Return where the plan that is loaded from `file` defines an indicator: the file and the line."""
+    path = file or BUILTIN
+    return f"{path}, line {_line(read_text(SETTING, path), name)}"
+
+
 def parse_plan(text: str, where: str) -> Plan:
     """Return the plan in a text. Fatal names the line and what is wrong, with the nearest right name."""
     known: dict[str, Indicator] = {}

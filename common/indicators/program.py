@@ -35,6 +35,11 @@ class Program:
         return tuple(name for one in (*self.indicators, *self.pairs) for name in one.names)
 
     @cached_property
+    def of_volume(self) -> tuple[str, ...]:
+        """Of the values that mean nothing without volume of one kind."""
+        return tuple(name for one in (*self.indicators, *self.pairs) if one.needs_volume for name in one.names)
+
+    @cached_property
     def own_values(self) -> int:
         """How many values there are without the pairs'."""
         return sum(len(one.names) for one in self.indicators)

@@ -40,11 +40,17 @@ class SessionClock:
         return self._from_ms
 
     def _around(self, at_ms: int) -> tuple[int, int]:
-        roll_ms, next_roll_ms = _rolls_around(at_ms)
         opened_ms, next_ms = 0, self._open_after(at_ms - FAR_ENOUGH_MS)
         while next_ms <= at_ms:
             opened_ms, next_ms = next_ms, self._open_after(next_ms)
-        return max(opened_ms, roll_ms), min(next_ms, next_roll_ms)
+        roll_ms, next_roll_ms = _rolls_around(at_ms)
+        while roll_ms > max(opened_ms, at_ms - FAR_ENOUGH_MS) and not self._trades_at(roll_ms):
+            roll_ms, _ = _rolls_around(roll_ms - 1)
+        return max(opened_ms, roll_ms), min(next_ms, next_roll_ms) if self._trades_at(next_roll_ms) else next_ms
+
+    def _trades_at(self, at_ms: int) -> bool:
+        """Tell whether the market is open: in a break, which is part of the session before it, no day rolls."""
+        return self.after_open_time(at_ms, 1) == at_ms + 1
 
     def _open_after(self, at_ms: int) -> int:
         found_ms = self._next_open_ms(at_ms)

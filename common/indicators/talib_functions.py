@@ -30,6 +30,7 @@ FADING_AVERAGES = frozenset(
     (MA_Type.EMA, MA_Type.DEMA, MA_Type.TEMA, MA_Type.KAMA, MA_Type.MAMA, MA_Type.T3, MA_Type.RMA, MA_Type.ZLEMA)
 )
 """Types of moving average that make a function recursive where it is told to use them."""
+KAMA, WILDERS = frozenset((MA_Type.KAMA,)), frozenset((MA_Type.RMA,))
 USUAL_AVERAGE = cast(int, MA_Type.DEFAULT)
 """Asks for the type that is the parameter's default."""
 CANDLE_SPAN = 100
@@ -38,7 +39,7 @@ over 5,000 bars would cost more than all other indicators together."""
 SLOW_TO_FADE = frozenset(
     (
         "ADOSC", "ADX", "APO", "ATR", "CMO", "DX", "EFI", "ERI", "HT_DCPERIOD", "HT_PHASOR", "MACD", "MACDFIX",
-        "MINUS_DI", "MINUS_DM", "NATR", "PLUS_DI", "PLUS_DM", "PPO", "PVO", "RSI", "RVI", "STOCHRSI",
+        "MINUS_DI", "MINUS_DM", "NATR", "PLUS_DI", "PLUS_DM", "PPO", "PVO", "RMA", "RSI", "RVI", "STOCHRSI",
     )
 )  # fmt: skip
 """Wilder's averages, which fade by 1 / period a bar and not by 2 / (period + 1), and small differences of averages:
@@ -48,8 +49,12 @@ SLOW_LOOKBACKS = 10
 SETTLE_LEAST = {"HA": 60, "KAMA": 300, "SAR": 200, "SAREXT": 200, "SUPERTREND": 300}
 """Where they start ends with the first reversal, or fades more slowly than their lookback tells. Measured on seven
 series of real bars: after so many they were all right; after five lookbacks SUPERTREND still pointed the wrong way at
-one bar in twenty, and SAR after 60 bars at one in twelve. SUPERTREND's is for its usual multiplier: the wider its
-bands, the later the price first crosses one."""
+one bar in twenty, and SAR after 60 bars at one in twelve. Those of TURNING are for their usual parameters: the wider
+SUPERTREND's bands and the smaller SAR's steps, the later the price first crosses one."""
+TURNING = frozenset(("SAR", "SAREXT", "SUPERTREND"))
+USUAL_STEP, USUAL_MOST = 0.02, 0.2  # of SAR's acceleration
+MOST_SLOWED = 1_000.0
+"""SAR without a step forgets nothing: then it asks for more bars than any cache keeps."""
 
 
 def functions() -> Iterator[Function]:
@@ -104,15 +109,38 @@ def _inputs(names: dict[str, str | list[str]]) -> Iterator[Input]:
 def _memory(name: str, unstable: bool, params: Params) -> Memory:  # bound once, by partial
     if name in CUMULATIVE:
         return "session"
-    averages = {_average(name, key, value) for key, value in params.items() if key.endswith("matype")}
-    return "recursive" if unstable or name in RECURSIVE or averages & FADING_AVERAGES else "window"
+    return "recursive" if unstable or name in RECURSIVE or _averages(name, params) & FADING_AVERAGES else "window"
 
 
 def _settle_least(name: str, params: Params, lookback: int) -> int:
+    if name in TURNING:
+        return max(ceil(SETTLE_LEAST[name] * _slowed(name, params)), SLOW_LOOKBACKS * lookback)
+    averages = _averages(name, params)
+    if averages & KAMA:
+        return SETTLE_LEAST["KAMA"] + lookback
+    slow = name in SLOW_TO_FADE or averages & WILDERS
+    return SLOW_LOOKBACKS * lookback if slow else SETTLE_LEAST.get(name, 0)
+
+
+def _slowed(name: str, params: Params) -> float:
+    """Return how many times as long as with its usual parameters it takes to turn: 1 at the least."""
     if name == "SUPERTREND":
-        usual = float(_described(name).parameters["multiplier"])
-        return ceil(SETTLE_LEAST[name] * max(1.0, params["multiplier"] / usual))
-    return SLOW_LOOKBACKS * lookback if name in SLOW_TO_FADE else SETTLE_LEAST.get(name, 0)
+        return max(1.0, params["multiplier"] / float(_described(name).parameters["multiplier"]))
+    if name == "SAR":
+        return _sar_slowed(params["acceleration"], params["acceleration"], params["maximum"])
+    sides = [[params[f"acceleration{what}{side}"] for what in ("init", "", "max")] for side in ("long", "short")]
+    return max(_sar_slowed(*side) for side in sides)
+
+
+def _sar_slowed(first: float, step: float, most: float) -> float:
+    """first, step, most: of the acceleration. Without steps the first one has to do, a tenth of the usual most."""
+    step_share, most_share = max(step, first / 10.0) / USUAL_STEP, most / USUAL_MOST
+    return max(1.0, 1.0 / max(1.0 / MOST_SLOWED, min(step_share, most_share)))
+
+
+def _averages(name: str, params: Params) -> set[int]:
+    """Return the types of moving average that the parameters ask for."""
+    return {_average(name, key, value) for key, value in params.items() if key.endswith("matype")}
 
 
 def _average(name: str, key: str, value: float) -> int:

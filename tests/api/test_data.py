@@ -65,6 +65,15 @@ async def test_an_empty_cache_is_served_from_sqlite(world: World, api: Api) -> N
     assert await times(api[0], 2) == ([2, 3], "sqlite")
 
 
+async def test_a_cache_of_another_layout_counts_as_empty(world: World, api: Api) -> None:
+    """After an upgrade the api may start before the engine, which drops such a cache."""
+    world.redis.rpush(keys.bar_cache(0, "EURUSD", "1m"), *(pack(one)[:60] for one in minutes(0, 4)))
+    write_bars(world.settings.database_path, minutes(0, 4))
+    assert await times(api[0], 2) == ([2, 3], "sqlite")
+    reply = await api[0].get("/api/indicators/EURUSD?name=sma_20&timeframe=1m")
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "no_bars")
+
+
 async def test_without_cache_and_history_it_says_so(world: World, api: Api) -> None:
     reply = await api[0].get("/api/bars/EURUSD")
     assert (reply.status_code, reply.json()["error"]["code"]) == (503, "history_away")

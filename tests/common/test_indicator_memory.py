@@ -30,7 +30,7 @@ Columns = Mapping[str, F64]
 
 STILL_FADING = {
     **dict.fromkeys(("CMO", "DX", "PLUS_DM", "MINUS_DM"), 0.001),
-    **dict.fromkeys(("MINUS_DI", "PLUS_DI", "RMA"), 0.000_3),
+    **dict.fromkeys(("MINUS_DI", "PLUS_DI"), 0.000_3),
 }
 """How far a value may be off when it has settled, in its usual sizes; 1e-4 where nothing is said. After ten periods an
 average of Wilder's has forgotten all but exp(-10), or 5e-5, of where it started, any other one after five."""
@@ -194,6 +194,47 @@ def test_what_turns_with_the_market_has_settled_in_the_right_direction(bars: Col
 def test_wider_bands_are_crossed_later(bars: Columns, multiplier: float) -> None:
     one = made_of("SUPERTREND", {"multiplier": multiplier})
     assert errors(one, bars, one.settle_bars, MANY_ENDS).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("SAR", {"acceleration": 0.001}),
+        ("SAR", {"acceleration": 0.001, "maximum": 0.02}),
+        ("SAR", {"maximum": 0.02}),
+        ("SAREXT", {"accelerationinitlong": 0.001, "accelerationlong": 0.001}),
+        ("SAREXT", {"accelerationshort": 0.0}),
+        ("SUPERTREND", {"timeperiod": 100}),
+        ("SUPERTREND", {"timeperiod": 200}),
+    ],
+)
+def test_what_follows_the_market_more_slowly_turns_later(bars: Columns, name: str, params: Params) -> None:
+    one = made_of(name, params)
+    assert errors(one, bars, one.settle_bars, MANY_ENDS).max() < 1e-6
+
+
+def test_an_acceleration_that_begins_at_nothing_is_no_slower() -> None:
+    assert made_of("SAREXT", {"accelerationinitlong": 0.0}).settle_bars == made_of("SAREXT", {}).settle_bars == 200
+
+
+def test_what_hardly_follows_the_market_asks_for_bars_that_nobody_keeps() -> None:
+    for slowest in (0.0, 1e-30):
+        assert 100_000 < made_of("SAR", {"acceleration": slowest}).settle_bars < 10_000_000
+
+
+@pytest.mark.parametrize("name", ["KAMA", "RMA"])
+def test_an_average_by_its_type_settles_no_sooner_than_by_its_name(name: str) -> None:
+    by_type = made_of("MA", {"timeperiod": 10, "matype": int(getattr(MA_Type, name))})
+    assert by_type.settle_bars >= made_of(name, {"timeperiod": 10}).settle_bars
+
+
+@pytest.mark.parametrize("name", ["MACDEXT", "STOCH", "STOCHF"])
+@pytest.mark.parametrize("kind", ["KAMA", "RMA"])
+def test_what_is_made_of_slow_averages_settles_with_them(bars: Columns, name: str, kind: str) -> None:
+    for key in described(name).parameters:
+        if key.endswith("matype"):
+            one = made_of(name, {key: int(getattr(MA_Type, kind))})
+            assert errors(one, bars, one.settle_bars, MANY_ENDS).max() < 0.003, key
 
 
 def test_what_rests_on_an_indicator_settles_no_sooner() -> None:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import talib
 from hypothesis import given
@@ -193,3 +194,20 @@ def test_an_output_is_not_taken_for_volume_because_of_its_name() -> None:
     )
 
     assert [one.needs_volume for one in plan.indicators] == [False, False, True, True, True]
+
+
+def test_the_plans_example_of_a_beta_is_that_of_the_symbol_to_the_other_one() -> None:
+    """By its definition, covariance over the variance of the other one's returns: here it moves twice as far."""
+    line = next(line for line in DEFAULT.splitlines() if "beta_to_us500" in line)
+    one = parse_plan("[indicators]\n" + line.lstrip("# "), "example").indicators[0]
+    rng = np.random.default_rng(1)
+    theirs = rng.normal(0.0, 0.01, 50)
+    ours = 2.0 * theirs + rng.normal(0.0, 0.002, 50)
+    returns = {"US500:close": theirs, "close": ours}
+    prices = {name: np.array(np.cumprod(1.0 + moved), np.float64) for name, moved in returns.items()}
+
+    found = one.function.start([prices[ref] for ref in one.inputs], one.params).value
+
+    window = int(one.params["timeperiod"])
+    covariance = np.cov(ours[-window:], theirs[-window:], bias=True)
+    assert found == pytest.approx(covariance[0, 1] / covariance[1, 1])

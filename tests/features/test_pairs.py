@@ -229,12 +229,16 @@ def refused(folder: Path, plan: str, **changes: object) -> str:
     return str(told.value)
 
 
+def told_of_beta(folder: Path) -> str:
+    return f"INDICATORS_FILE: {folder / 'refused.toml'}, line 2: beta: "
+
+
 BETA = 'beta = { function = "BETA", inputs = ["close", "GBPUSD:close"], symbols = ["EURUSD"] }'
 
 
 def test_symbols_of_different_partition_groups_are_refused_at_the_start(folder: Path) -> None:
     assert refused(folder, BETA, symbols_file=symbols_file(folder, ("fx", "pound"))) == (
-        "INDICATORS_FILE: beta: expected EURUSD and GBPUSD in one partition_group of the symbol table, found fx and"
+        f"{told_of_beta(folder)}expected EURUSD and GBPUSD in one partition_group of the symbol table, found fx and"
         " pound"
     )
     # Without a group each symbol is its own.
@@ -243,13 +247,13 @@ def test_symbols_of_different_partition_groups_are_refused_at_the_start(folder: 
 
 def test_symbols_that_are_not_set_are_refused_at_the_start_with_the_nearest_name(folder: Path) -> None:
     assert refused(folder, BETA, symbols=("EURUSD",), symbols_file=None) == (
-        "INDICATORS_FILE: beta: expected symbols of SYMBOLS (EURUSD), found GBPUSD"
+        f"{told_of_beta(folder)}expected symbols of SYMBOLS (EURUSD), found GBPUSD"
     )
     assert refused(folder, BETA.replace("GBPUSD", "GBPUDS")) == (
-        "INDICATORS_FILE: beta: expected symbols of SYMBOLS (EURUSD, GBPUSD), found GBPUDS; did you mean GBPUSD?"
+        f"{told_of_beta(folder)}expected symbols of SYMBOLS (EURUSD, GBPUSD), found GBPUDS; did you mean GBPUSD?"
     )
     assert refused(folder, BETA.replace('["EURUSD"]', '["eurusd"]')) == (
-        "INDICATORS_FILE: beta: expected symbols of SYMBOLS (EURUSD, GBPUSD), found eurusd; did you mean EURUSD?"
+        f"{told_of_beta(folder)}expected symbols of SYMBOLS (EURUSD, GBPUSD), found eurusd; did you mean EURUSD?"
     )
 
 

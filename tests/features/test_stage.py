@@ -1,5 +1,6 @@
 """The stage: closing bars by the stream's clock, what it writes, and what it refuses."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from common.bars import to_bars
 from common.errors import Fatal
 from common.features import decode_features
 from common.heads import FormingHead, LaneHead, decode_head
+from common.indicators.plan_file import BUILTIN
 from common.keys import BARS, FIELD, QUOTES
 from common.messages import Bars, Clock, Quotes, decode, encode
 from common.metrics import Metrics
@@ -207,8 +209,10 @@ def test_a_state_that_this_stage_did_not_write_is_fatal() -> None:
 def test_a_cache_too_short_for_the_plan_is_a_configuration_error() -> None:
     given = Settings(_env_file=None, max_bars_cache=994)  # type: ignore[call-arg]
 
-    # EMA(200) looks back 199 bars; 5 times that is 995.
-    with pytest.raises(Fatal, match=r"MAX_BARS_CACHE: expected at least 995 .*, found 994"):
+    # SMA(200) looks back 199 bars; 5 times that is 995.
+    line = BUILTIN.read_text().splitlines().index('sma_200 = { function = "SMA", timeperiod = 200 }') + 1
+    told = f"995 (5 times its lookback, or more, for sma_200: {BUILTIN}, line {line}), found 994"
+    with pytest.raises(Fatal, match=re.escape(f"MAX_BARS_CACHE: expected at least {told}")):
         make_spec(given, Metrics("features"))
 
 

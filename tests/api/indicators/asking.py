@@ -32,7 +32,7 @@ cloud = { function = "ICHIMOKU" }
 hurst_64 = { function = "HURST", timeperiod = 64 }
 accumulation = { function = "AD" }
 place_of_high = { function = "MAXINDEX" }
-beta_to_us500 = { function = "BETA", timeperiod = 5, inputs = ["close", "US500:close"], symbols = ["NAS100"] }
+beta_to_us500 = { function = "BETA", timeperiod = 5, inputs = ["US500:close", "close"], symbols = ["NAS100"] }
 only_hourly = { function = "RSI", timeperiod = 4, timeframes = ["1h"] }
 """
 

@@ -74,7 +74,7 @@ async def test_two_symbols_meet_where_both_have_a_bar(world: World, api: Api) ->
     cache(world, mine, "NAS100")
     cache(world, theirs, "US500")
     times = {b.open_ms for b in theirs}
-    both = np.array([b.close for b in mine if b.open_ms in times]), np.array([b.close for b in theirs])
+    both = np.array([b.close for b in theirs]), np.array([b.close for b in mine if b.open_ms in times])
 
     line = (await lines(api, "beta_to_us500", symbol="NAS100"))["beta_to_us500"]
 
