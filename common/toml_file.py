@@ -24,3 +24,5 @@ def tables(setting: str, where: str, text: str) -> dict[str, Any]:
         return tomllib.loads(f"{text}\n")  # so that a mistake at its end has a line too
     except ValueError as e:  # of TOML, or a number of thousands of digits
         raise Fatal(f"{setting}: {where}: {e}") from e
+    except RecursionError as e:
+        raise Fatal(f"{setting}: {where}: expected lists and tables a few levels deep, found hundreds") from e

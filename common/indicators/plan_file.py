@@ -196,6 +196,8 @@ def _check_pair(made: Indicator, known: Mapping[str, Indicator]) -> None:
     by_session = made.memory in ("session", "sessions") or any(ref.endswith("session") for ref in made.inputs)
     if len(others) > 1 or made.chained or by_session:
         raise Wrong("an indicator over two symbols takes columns of its own and of one other; none by session")
+    if any(ref.endswith(":volume") for ref in made.inputs):
+        raise Wrong(f"expected prices of {others.pop()}: its volume may be none, or of two kinds, unseen by this lane")
     if made.symbols is None or others & made.symbols:
         raise Wrong(f"expected symbols = [...], those that are set beside {others.pop()}, without itself")
 

@@ -136,6 +136,9 @@ MISTAKES = {
             ("OBV", '["US500:close"]'),
         )
     },
+    'x = { function = "CORREL", inputs = ["close", "US500:volume"], symbols = ["NAS100"] }': (
+        "x: expected prices of US500: its volume may be none, or of two kinds, unseen by this lane"
+    ),
     'x = { function = "EMA", input = "beta", symbols = ["NAS100"] }': (
         "x: input 'beta' is over two symbols: nothing can rest on it"
     ),

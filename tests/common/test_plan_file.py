@@ -188,7 +188,7 @@ def test_an_output_is_not_taken_for_volume_because_of_its_name() -> None:
         a = { function = "EMA", input = "beyond_volume" }
         b = { function = "EMA", input = "volume" }
         c = { function = "EMA", input = "b" }
-        d = { function = "EMA", inputs = ["US500:volume"], symbols = ["NAS100"] }
+        d = { function = "CORREL", inputs = ["volume", "US500:close"], symbols = ["NAS100"] }
         """,
         "volumes",
     )

@@ -27,6 +27,7 @@ LOADERS: dict[str, Callable[[Path], object]] = {
         (b"# fine\n# Z\xfcrich\n", "{file}, line 2: expected UTF-8, found other bytes"),
         (b"[one\n", "{file}: Expected ']' at the end of a table declaration (at line 1, column 5)"),
         (b"a = 1\na = 2\n", "{file}: Cannot overwrite a value (at line 2, column 6)"),
+        (b"a = " + b"[" * 5_000, "{file}: expected lists and tables a few levels deep, found hundreds"),
     ],
 )
 def test_a_file_that_is_no_toml_is_fatal_and_named(tmp_path: Path, setting: str, content: bytes, expected: str) -> None:
