@@ -23,7 +23,6 @@ from deploy.redis_choice import ACCEPT_VARIABLE
 from deploy.tail import follow as follow_logs
 from deploy.watch import alive_check, follow, status_lines, wait_until_ready
 
-READY_S = 60.0
 LIMITS = ("none", "real")
 NOTHING_RUNS = 3  # the exit code of `status` for "not running", as systemd has it
 
@@ -56,7 +55,7 @@ def run_foreground(options: argparse.Namespace) -> int:
     try:
         alive = alive_check(process)
         observer = observer_of(layout.folders)
-        ready = wait_until_ready(observer, alive, READY_S, say)
+        ready = wait_until_ready(observer, alive, say)
         say(_ready_line(layout, ready, time.monotonic() - began))
         # A script's shell starts what it leaves behind (&) deaf to Ctrl-C.
         deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -76,7 +75,7 @@ def start_background(options: argparse.Namespace) -> int:
     layout = _layout(options)
     began = time.monotonic()
     process = bring_up(layout, _accepted(), foreground=False)
-    ready = wait_until_ready(observer_of(layout.folders), alive_check(process), READY_S, say)
+    ready = wait_until_ready(observer_of(layout.folders), alive_check(process), say)
     say(_ready_line(layout, ready, time.monotonic() - began))
     return 0 if ready else 1
 

@@ -43,7 +43,8 @@ def unready(view: View, stages: Sequence[str]) -> dict[str, str]:
         component = part(view.health, "components", stage)
         if component.get("status") not in ("healthy", "degraded"):
             found[stage] = text(component.get("message")) or text(component.get("status")) or "nothing heard of it yet"
-    if part(view.health, "components", "data_pipeline").get("clock_age_seconds", 0.0) is None:
+    no_cycle_yet = part(view.health, "components", "data_pipeline").get("clock_age_seconds", 0.0) is None
+    if no_cycle_yet and "collector" in stages:
         found.setdefault("collector", "its first cycle has not ended yet")
     return found
 
