@@ -34,6 +34,11 @@ def part(json: Json, *path: str) -> Json:
     return json
 
 
+def answers(view: View) -> bool:
+    """Tell whether the api said how it is."""
+    return bool(text(view.health.get("status")))
+
+
 def unready(view: View, stages: Sequence[str]) -> dict[str, str]:
     """Return the stages that do not work yet, and what is known of each."""
     if not view.health:

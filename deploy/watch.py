@@ -62,13 +62,13 @@ def _pause(alive: Callable[[], bool], seconds: float) -> None:
         time.sleep(POLL_S)
 
 
-def status_lines(folders: Folders, observer: Observer) -> list[str]:
-    """Return what supervisord and the api say of an installation that runs."""
+def status_lines(folders: Folders, view: View) -> list[str]:
+    """Return what supervisord says of an installation that runs, and what was read of it."""
     found: list[Process] = []
     with contextlib.suppress(SupervisorAway):
         found = processes(folders)
     lines = [f"  {p.name:<14} {p.state.lower():<9} {_since(p)}" for p in sorted(found, key=lambda p: p.name)]
-    return [*lines, *(f"  {line}" for line in screen.picture(observer.view()))]
+    return [*lines, *(f"  {line}" for line in screen.picture(view))]
 
 
 def _since(process: Process) -> str:

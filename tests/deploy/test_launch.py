@@ -26,6 +26,15 @@ def test_start_returns_when_ready_and_stop_leaves_nothing(installation: Installa
     assert installation.launch("status").returncode == 3
 
 
+def test_status_fails_where_the_api_does_not_answer(installation: Installation) -> None:
+    installation.launch("start")
+    installation.launch("ctl", "--line", "stop api")
+    status = installation.launch("status")
+
+    assert "  the api does not answer\n" in status.stdout
+    assert status.returncode == 1
+
+
 def test_each_partition_gets_processes_that_are_told_which(installation: Installation) -> None:
     installation.launch("start", STREAM_PARTITIONS="4", PARTITIONS="2,3")
     names = set(installation.pids())
