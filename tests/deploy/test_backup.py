@@ -17,7 +17,7 @@ from deploy.backup.restore import restore
 from deploy.layout import Address, Folders, RedisPlace
 from tests.conftest import RedisServer
 from tests.deploy.conftest import Installation
-from tests.support import wait_until
+from tests.support import free_port, wait_until
 
 
 def silent(_line: str) -> None:
@@ -150,6 +150,16 @@ def test_the_api_s_journal_is_restored_only_where_there_is_none(place: Place) ->
     restore(place, file, silent)
     with closing(sqlite3.connect(place.journal)) as sql:
         assert [row[0] for row in sql.execute("SELECT id FROM journal ORDER BY id")] == ["promised", "promised later"]
+
+
+@pytest.mark.parametrize("redis_answers", [False, True])
+def test_a_backup_of_nothing_leaves_no_folder(tmp_path: Path, redis_server: RedisServer, redis_answers: bool) -> None:
+    port = redis_server.port if redis_answers else free_port()
+    redis_place = RedisPlace(Address(redis_server.host, port, "REDIS_HOST", "REDIS_PORT"), 0, "")
+    data = tmp_path / "data"
+    with pytest.raises(Fatal, match="no database there" if redis_answers else "no Redis answers"):
+        make(Place(Folders("live", data), data / "prices.db", redis_place), keep=7, say=silent)
+    assert not data.exists()
 
 
 def test_a_restore_returns_when_what_ran_before_works_again(installation: Installation) -> None:
