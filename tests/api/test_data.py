@@ -124,7 +124,10 @@ async def test_chosen_names_only_and_unknown_ones_refused(world: World, api: Api
     world.lane("EURUSD", "1m")
     reply = (await api[0].get("/api/features/EURUSD?names=rsi_14,obv")).json()
     assert (reply["values"], reply["not_ready"]) == ({"rsi_14": 52.5, "obv": None}, {"obv": "no volume"})
-    assert (await api[0].get("/api/features/EURUSD?names=rsi_99")).status_code == 422
+    refused = await api[0].get("/api/features/EURUSD?names=obv,rsi_99,x")
+    error = refused.json()["error"]
+    assert (refused.status_code, error["found"]) == (422, "rsi_99, x")
+    assert error["message"] == "EURUSD 1m has no value 'rsi_99'; did you mean rsi_14?"
 
 
 async def test_what_is_not_ready_is_null_with_the_reason_beside(world: World, api: Api) -> None:
