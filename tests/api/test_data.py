@@ -105,6 +105,23 @@ async def test_what_is_not_there_is_refused_with_what_is(api: Api, path: str, st
     assert reply.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ("x", "limit is no whole number"),
+        ("", "limit is no whole number"),
+        ("1.5", "limit is no whole number"),
+        ("%D9%A3", "limit is no whole number"),  # an Arabic 3
+        ("0", "limit is out of range"),
+        ("-1", "limit is out of range"),
+        ("99999999999", "limit is out of range"),
+    ],
+)
+async def test_a_limit_that_is_no_number_is_told_from_one_out_of_range(api: Api, limit: str, message: str) -> None:
+    error = (await api[0].get(f"/api/executions?limit={limit}")).json()["error"]
+    assert (error["message"], error["expected"]) == (message, "a whole number from 1 to 1000")
+
+
 async def test_the_brokers_name_works_too(world: World, api: Api) -> None:
     world.lane("NAS100", "1m")
     assert (await api[0].get("/api/features/US100.e")).json()["symbol"] == "NAS100"
