@@ -122,6 +122,22 @@ async def test_a_limit_that_is_no_number_is_told_from_one_out_of_range(api: Api,
     assert (error["message"], error["expected"]) == (message, "a whole number from 1 to 1000")
 
 
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [("1", 200), ("true", 200), ("True", 200), ("0", 200), ("false", 200), ("yes", 422), ("no", 422), ("", 422)],
+)
+async def test_only_1_0_true_and_false_say_whether_the_forming_bar_is_wanted(
+    world: World, api: Api, word: str, status: int
+) -> None:
+    world.lane("EURUSD", "1m")
+    reply = await api[0].get(f"/api/features/EURUSD?forming={word}")
+    assert reply.status_code == status
+    if status == 422:
+        error = reply.json()["error"]
+        found = (error["message"], error["expected"], error["found"])
+        assert found == ("forming is neither true nor false", "one of 1, true, 0, false", word)
+
+
 async def test_the_brokers_name_works_too(world: World, api: Api) -> None:
     world.lane("NAS100", "1m")
     assert (await api[0].get("/api/features/US100.e")).json()["symbol"] == "NAS100"
