@@ -71,6 +71,10 @@ async def test_every_path_that_the_page_asks_is_answered(world: World, api: Api)
     assert codes == {path: 503 if path.startswith("api/bars") else 200 for path in codes}
 
 
+def test_no_count_is_told_in_the_plural_whatever_it_is() -> None:
+    assert re.findall(r"\$\{[^}]*\} (?:data points|signals|failures)\b", PAGE.read_text()) == []
+
+
 def test_a_long_name_breaks_after_an_underscore() -> None:
     text = PAGE.read_text()
     pattern = re.search(r"const PIECES = /(.+)/g;", text)
