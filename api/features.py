@@ -13,6 +13,7 @@ from api.freshness import data_age_ms, engine_current, engine_lag_ms
 from api.params import names_of, symbol_of, timeframe_of, truth
 from api.times import iso
 from common.features import FeatureSet, FormingSet
+from common.indicators import nearest
 from common.sessions import is_open
 
 
@@ -69,7 +70,7 @@ async def get_features(request: Request) -> Response:
     found = await read_features(context, symbol, timeframe)
     if found is None:
         raise ApiError(404, "not_computed", f"no values of {symbol.name} {timeframe} were ever computed")
-    chosen = _chosen(found, names)
+    chosen = _chosen(found, names, f"{symbol.name} {timeframe}")
     wall_ms = context.wall_ms()
     pipeline = await context.state.read()
     state = pipeline.symbols[symbol.name]
@@ -101,14 +102,15 @@ async def get_features(request: Request) -> Response:
     return json_response(reply)
 
 
-def _chosen(found: FeatureSet, names: Sequence[str] | None) -> Sequence[str]:
+def _chosen(found: FeatureSet, names: Sequence[str] | None, lane: str) -> Sequence[str]:
     """Return the names to show: all if none are given. ApiError 422 names those that are not known."""
     known = found.values | found.not_ready
     if names is None:
         return tuple(known)
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise invalid("names holds an unknown name", "some of " + ", ".join(sorted(known)), ", ".join(unknown))
+        message = f"{lane} has no value {unknown[0]!r}{nearest(unknown[0], known)}"
+        raise invalid(message, "some of " + ", ".join(sorted(known)), ", ".join(unknown))
     return names
 
 

@@ -48,18 +48,23 @@ async def post_heartbeat(request: Request) -> Response:
 
 def heartbeat_of(body: Body) -> Heartbeat:
     """Return the checked heartbeat. ApiError 422 names the field that is wrong."""
-    equity, balance = _money(body, "equity", 0.0), _money(body, "balance", -LARGEST_EQUITY)
-    if equity is None or equity <= 0:
-        raise invalid("equity is wrong", f"a number above 0, at most {LARGEST_EQUITY:.0f}", shown(body.get("equity")))
-    return Heartbeat(equity, balance, _money(body, "free_margin", -LARGEST_EQUITY), _positions(body))
+    return Heartbeat(_equity(body), _money(body, "balance"), _money(body, "free_margin"), _positions(body))
 
 
-def _money(body: Body, key: str, least: float) -> float | None:
+def _equity(body: Body) -> float:
+    value = body.get("equity")
+    if not is_number(value) or not 0 < value <= LARGEST_EQUITY:
+        raise invalid("equity is wrong", f"a number above 0, at most {LARGEST_EQUITY:.0f}", shown(value)[:60])
+    return float(value)
+
+
+def _money(body: Body, key: str) -> float | None:
     value = body.get(key)
     if value is None:
         return None
-    if not is_number(value) or not least <= value <= LARGEST_EQUITY:
-        raise invalid(f"{key} is wrong", f"a number from {least:.0f} to {LARGEST_EQUITY:.0f}", str(value)[:60])
+    if not is_number(value) or abs(value) > LARGEST_EQUITY:
+        expected = f"a number from {-LARGEST_EQUITY:.0f} to {LARGEST_EQUITY:.0f}"
+        raise invalid(f"{key} is wrong", expected, str(value)[:60])
     return float(value)
 
 

@@ -13,9 +13,10 @@ from common.symbols import Symbol, SymbolTable
 LARGEST_EQUITY = 1e12  # beyond this somebody's formatting is broken
 # ASCII digits only: float() also takes "1_000", other scripts' digits and blanks around them.
 _DECIMAL = re.compile(r"[0-9]{1,40}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
-_WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
+_WHOLE = re.compile(r"-?[0-9]+", re.ASCII)
+_WHOLE_DIGITS = 9  # more are out of any range, and int() refuses very many
 _EPOCH_MS = re.compile(r"[0-9]{1,14}", re.ASCII)
-_TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_TRUTH = {"1": True, "true": True, "0": False, "false": False}
 
 
 def equity_of(query: QueryParams, default: float) -> float:
@@ -37,8 +38,11 @@ def whole(query: QueryParams, name: str, default: int, largest: int) -> int:
     text = _single(query, name)
     if text is None:
         return default
-    if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= largest:
-        raise invalid(f"{name} is out of range", f"a whole number from 1 to {largest}", text)
+    expected = f"a whole number from 1 to {largest}"
+    if not _WHOLE.fullmatch(text):
+        raise invalid(f"{name} is no whole number", expected, text)
+    if len(text) > _WHOLE_DIGITS or not 1 <= int(text) <= largest:
+        raise invalid(f"{name} is out of range", expected, text)
     return int(text)
 
 
@@ -73,12 +77,12 @@ def text_of(query: QueryParams, name: str) -> str:
 
 
 def truth(query: QueryParams, name: str) -> bool:
-    """Return a yes or no; absent is no."""
+    """Return whether it is wanted: 1 or true, 0 or false, in any case of letters; absent is false."""
     text = _single(query, name)
     if text is None:
         return False
     if text.lower() not in _TRUTH:
-        raise invalid(f"{name} is neither yes nor no", "one of " + ", ".join(_TRUTH), text)
+        raise invalid(f"{name} is neither true nor false", "one of " + ", ".join(_TRUTH), text)
     return _TRUTH[text.lower()]
 
 

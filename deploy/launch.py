@@ -20,12 +20,12 @@ from deploy.bring_up import bring_up
 from deploy.layout import DemoOptions, Folders, Layout, demo_folders, demo_layout, live_folders, live_layout
 from deploy.observer import observer_of
 from deploy.redis_choice import ACCEPT_VARIABLE
+from deploy.screen import answers
 from deploy.tail import follow as follow_logs
 from deploy.watch import alive_check, follow, status_lines, wait_until_ready
 
-READY_S = 60.0
 LIMITS = ("none", "real")
-NOTHING_RUNS = 3  # the exit code of `status` for "not running", as systemd has it
+NO_ANSWER, NOTHING_RUNS = 1, 3  # exit codes of `status`; 3 is "not running", as systemd has it
 
 
 class Interrupted(Exception):
@@ -56,7 +56,7 @@ def run_foreground(options: argparse.Namespace) -> int:
     try:
         alive = alive_check(process)
         observer = observer_of(layout.folders)
-        ready = wait_until_ready(observer, alive, READY_S, say)
+        ready = wait_until_ready(observer, alive, say)
         say(_ready_line(layout, ready, time.monotonic() - began))
         # A script's shell starts what it leaves behind (&) deaf to Ctrl-C.
         deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -76,7 +76,7 @@ def start_background(options: argparse.Namespace) -> int:
     layout = _layout(options)
     began = time.monotonic()
     process = bring_up(layout, _accepted(), foreground=False)
-    ready = wait_until_ready(observer_of(layout.folders), alive_check(process), READY_S, say)
+    ready = wait_until_ready(observer_of(layout.folders), alive_check(process), say)
     say(_ready_line(layout, ready, time.monotonic() - began))
     return 0 if ready else 1
 
@@ -87,16 +87,17 @@ def stop_background(options: argparse.Namespace) -> int:
 
 
 def show_status(options: argparse.Namespace) -> int:
-    """Print what runs and how it is."""
+    """Print what runs and how it is: 0, 1 where an api does not answer, 3 where nothing runs."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it quietly
     running = _running(options)
     if not running:
         say("nothing runs here; `make start` or `make start-demo` starts it")
         return NOTHING_RUNS
-    for folders in running:
+    views = {folders: observer_of(folders).view() for folders in running}
+    for folders, view in views.items():
         say(f"{folders.mode}, data in {folders.data}")
-        say("\n".join(status_lines(folders, observer_of(folders))))
-    return 0
+        say("\n".join(status_lines(folders, view)))
+    return 0 if all(map(answers, views.values())) else NO_ANSWER
 
 
 def show_logs(options: argparse.Namespace) -> int:

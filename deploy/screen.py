@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import cast
+from typing import TypeGuard, cast
 
 from common.messages import Signal
 
@@ -34,6 +34,11 @@ def part(json: Json, *path: str) -> Json:
     return json
 
 
+def answers(view: View) -> bool:
+    """Tell whether the api said how it is."""
+    return bool(text(view.health.get("status")))
+
+
 def unready(view: View, stages: Sequence[str]) -> dict[str, str]:
     """Return the stages that do not work yet, and what is known of each."""
     if not view.health:
@@ -43,7 +48,8 @@ def unready(view: View, stages: Sequence[str]) -> dict[str, str]:
         component = part(view.health, "components", stage)
         if component.get("status") not in ("healthy", "degraded"):
             found[stage] = text(component.get("message")) or text(component.get("status")) or "nothing heard of it yet"
-    if part(view.health, "components", "data_pipeline").get("clock_age_seconds", 0.0) is None:
+    no_cycle_yet = part(view.health, "components", "data_pipeline").get("clock_age_seconds", 0.0) is None
+    if no_cycle_yet and "collector" in stages:
         found.setdefault("collector", "its first cycle has not ended yet")
     return found
 
@@ -111,9 +117,13 @@ def picture(view: View) -> list[str]:
 def figure_lines(view: View) -> list[str]:
     """Return one line of figures, those that are known."""
     performance = part(view.health, "performance")
-    named = {"data_points_collected": "quotes", "features_computed": "indicator sets", "signals_generated": "signals"}
-    known = [f"{performance[key]:,.0f} {name}" for key, name in named.items() if _is_number(performance.get(key))]
+    named = {"data_points_collected": "quote", "features_computed": "indicator set", "signals_generated": "signal"}
+    known = [_counted(count, name) for key, name in named.items() if _is_number(count := performance.get(key))]
     return [f"  {', '.join(known)}"] if known else []
+
+
+def _counted(count: float, name: str) -> str:
+    return f"{count:,.0f} {name}{'' if count == 1 else 's'}"
 
 
 def symbol_line(symbol: Json, prices: Mapping[str, float]) -> str:
@@ -148,5 +158,5 @@ def _price(value: float) -> str:
     return f"{value:.5f}".rstrip("0").rstrip(".")
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float)

@@ -24,6 +24,7 @@ LAST_S = 8.0  # supervisord's own end, with Redis' last write
 POLL_S = 0.05
 RPC_S = 5.0
 WITHOUT_WAITING = False
+NAMES_FOLLOW = ("start", "stop", "restart")  # supervisorctl's commands whose words are all names of processes
 DECISIVE = ("SYMBOLS", "LIMITS", "COLLECTION_INTERVAL")
 """Settings that a demo chooses and that its verdicts and bars depend on."""
 
@@ -174,11 +175,27 @@ def start_stages(folders: Folders, names: Sequence[str]) -> None:
 
 
 def control(folders: Folders, arguments: Sequence[str]) -> int:
-    """Run supervisorctl on this installation, and return its exit code. A stage's name stands for all its processes."""
-    groups = {p.group for p in processes(folders) if p.group != p.name}
-    named = [f"{word}:*" if word in groups else word for word in arguments]
+    """Run supervisorctl on this installation, and return its exit code. A stage's name stands for all its processes.
+
+    Fatal if what is to be started or stopped is not there: of a restart supervisorctl would say so twice.
+    """
+    found = processes(folders)
+    of_a_stage = [p for p in found if p.group != p.name]
+    full = {p.group: f"{p.group}:*" for p in of_a_stage} | {p.name: f"{p.group}:{p.name}" for p in of_a_stage}
+    if arguments and arguments[0] in NAMES_FOLLOW:
+        _require_known(arguments, found)
+    named = [full.get(word, word) for word in arguments]
     command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(folders.run / "supervisorctl.conf"), *named]
     return subprocess.run(command, check=False).returncode
+
+
+def _require_known(arguments: Sequence[str], found: Sequence[Process]) -> None:
+    command, *given = arguments
+    names = [*sorted({p.name for p in found} | {p.group for p in found}), "all"]
+    full_names = {f"{p.group}:{name}" for p in found for name in (p.name, "*")}
+    unknown = [word for word in given if word not in names and word not in full_names]
+    if unknown:
+        raise Fatal(f"CMD: expected after {command} some of {', '.join(names)}, found {', '.join(unknown)}")
 
 
 def note(folders: Folders) -> Note:

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from deploy import screen
@@ -13,17 +13,20 @@ from deploy.observer import Observer
 from deploy.screen import View
 from deploy.supervise import Process, SupervisorAway, processes
 
+READY_S = 60.0  # so long a start is waited for
 POLL_S = 0.1
 FIRST_WORD_S = 5.0  # of silence before it is said what is being waited for
 TERMINAL_S = 2.0  # between two pictures on a terminal
 PLAIN_S = 10.0  # between two in a file
 
 
-def wait_until_ready(observer: Observer, alive: Callable[[], bool], limit_s: float, say: Callable[[str], None]) -> bool:
-    """Return True once every stage works; False after the limit, or when supervisord has ended."""
-    end, next_word = time.monotonic() + limit_s, time.monotonic() + FIRST_WORD_S
+def wait_until_ready(
+    observer: Observer, alive: Callable[[], bool], say: Callable[[str], None], stages: Sequence[str] = STAGES
+) -> bool:
+    """Return True once these stages work; False after READY_S, or when supervisord has ended."""
+    end, next_word = time.monotonic() + READY_S, time.monotonic() + FIRST_WORD_S
     while alive() and time.monotonic() < end:
-        missing = screen.unready(View(health=observer.get("/health")), STAGES)
+        missing = screen.unready(View(health=observer.get("/health")), stages)
         if not missing:
             return True
         if time.monotonic() >= next_word:
@@ -59,13 +62,13 @@ def _pause(alive: Callable[[], bool], seconds: float) -> None:
         time.sleep(POLL_S)
 
 
-def status_lines(folders: Folders, observer: Observer) -> list[str]:
-    """Return what supervisord and the api say of an installation that runs."""
+def status_lines(folders: Folders, view: View) -> list[str]:
+    """Return what supervisord says of an installation that runs, and what was read of it."""
     found: list[Process] = []
     with contextlib.suppress(SupervisorAway):
         found = processes(folders)
     lines = [f"  {p.name:<14} {p.state.lower():<9} {_since(p)}" for p in sorted(found, key=lambda p: p.name)]
-    return [*lines, *(f"  {line}" for line in screen.picture(observer.view()))]
+    return [*lines, *(f"  {line}" for line in screen.picture(view))]
 
 
 def _since(process: Process) -> str:

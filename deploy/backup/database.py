@@ -23,10 +23,15 @@ class Contents(Struct, frozen=True):
     """Over all rows, in the order of the primary key."""
 
 
-def copy(source: Path, target: Path, progress: Progress) -> None:
-    """Copy a database as it is at one moment. Writers go on meanwhile; Fatal if it is not there or can't be read."""
+def require(source: Path) -> None:
+    """Raise Fatal if there is no such database."""
     if not source.exists():
         raise Fatal(f"{source}: no database there; is DATABASE_PATH right, and has the storer ever run?")
+
+
+def copy(source: Path, target: Path, progress: Progress) -> None:
+    """Copy a database as it is at one moment. Writers go on meanwhile; Fatal if it is not there or can't be read."""
+    require(source)
     try:
         reader = sqlite3.connect(f"file:{source}?mode=ro", uri=True, isolation_level=None)
         writer = sqlite3.connect(target)

@@ -25,13 +25,15 @@ def make(place: Place, keep: int, say: Say) -> Path:
     now_ms = wall_ms()
     name = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
     target = place.backups / f"{place.folders.mode}-{name}{SUFFIX}"
+    keys = _keys_of(place)
+    database.require(place.database)  # before a folder is made for nothing
     place.backups.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.backups, prefix="making-") as made:
         folder = Path(made)
+        (folder / KEYS).write_bytes(keyspace.encode(keys))
         members = _collect(place, folder, say)
         tables = {member: database.contents(folder / member) for member in members if member != KEYS}
-        keys = len(keyspace.decode((folder / KEYS).read_bytes()))
-        manifest = Manifest(now_ms, place.folders.mode, keys, archive.digests(folder, members), tables)
+        manifest = Manifest(now_ms, place.folders.mode, len(keys), archive.digests(folder, members), tables)
         archive.write(target, folder, manifest)
     prove(target, say)
     for old in backups_of(place)[keep:]:
@@ -55,10 +57,15 @@ def backups_of(place: Place) -> list[Path]:
     return sorted(place.backups.glob(f"{place.folders.mode}-*{SUFFIX}"), reverse=True)
 
 
-def _collect(place: Place, folder: Path, say: Say) -> tuple[str, ...]:
+def _keys_of(place: Place) -> keyspace.Keyspace:
     client = keyspace.connect(place.redis)
-    (folder / KEYS).write_bytes(keyspace.encode(keyspace.take(client)))
+    taken = keyspace.take(client)
     client.close()
+    return taken
+
+
+def _collect(place: Place, folder: Path, say: Say) -> tuple[str, ...]:
+    """Copy the databases beside the keys, and return what there is then."""
     database.copy(place.database, folder / DATABASE, _Progress(place.database.name, say))
     if not place.journal.exists():
         return (KEYS, DATABASE)

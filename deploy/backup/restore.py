@@ -3,6 +3,8 @@
 import shutil
 import sqlite3
 import tempfile
+import time
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,13 +16,16 @@ from deploy.backup.archive import DATABASE, JOURNAL, KEYS
 from deploy.backup.make import Say
 from deploy.backup.place import Place
 from deploy.layout import STAGES
+from deploy.observer import observer_of
+from deploy.supervise import Process
+from deploy.watch import wait_until_ready
 
 
 def restore(place: Place, file: Path, say: Say) -> None:
     """Restore a backup. Fatal, with nothing touched, if it is damaged or of the other kind of installation.
 
     What was there stays beside it, as *.before-<time>. The api's journal is only restored where there is none: what it
-    holds was promised to a client.
+    holds was promised to a client. What ran before runs again, and works; Fatal if it doesn't within a minute.
     """
     place.database.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.database.parent, prefix="restoring-") as unpacked:
@@ -36,9 +41,13 @@ def restore(place: Place, file: Path, say: Say) -> None:
         try:
             _replace(place, folder, kept, say)
         finally:
-            _start_stages(place, stopped, say)
+            _start_stages(place, [stage.name for stage in stopped], say)
     made = datetime.fromtimestamp(manifest.made_wall_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     say(f"restored what was stored at {made}")
+    if stopped:
+        _wait_until_ready(place, {stage.group for stage in stopped}, say)
+    else:
+        say("no stage ran, so none was started; `make start` starts them all")
 
 
 def _replace(place: Place, folder: Path, kept: keyspace.Keyspace, say: Say) -> None:
@@ -75,18 +84,31 @@ def _close_log(database: Path) -> None:
         raise Fatal(f"{database}: somebody else has it open: stop that first")
 
 
-def _stop_stages(place: Place, say: Say) -> list[str]:
-    """Stop the stages that run, and return their names. Redis goes on."""
+def _stop_stages(place: Place, say: Say) -> list[Process]:
+    """Stop the stages that run, and return them. Redis goes on."""
     try:
-        names = [p.name for p in supervise.processes(place.folders) if p.group in STAGES and p.pid]
+        found = [p for p in supervise.processes(place.folders) if p.group in STAGES and p.pid]
     except supervise.SupervisorAway:
         return []
-    say(f"stopping {', '.join(names)}")
-    supervise.stop_stages(place.folders, set(STAGES))
-    return names
+    if found:
+        say(f"stopping {', '.join(p.name for p in found)}")
+        supervise.stop_stages(place.folders, set(STAGES))
+    return found
 
 
-def _start_stages(place: Place, stopped: list[str], say: Say) -> None:
-    if stopped:
-        say(f"starting {', '.join(stopped)}")
-        supervise.start_stages(place.folders, stopped)
+def _start_stages(place: Place, names: Sequence[str], say: Say) -> None:
+    if names:
+        say(f"starting {', '.join(names)}")
+        supervise.start_stages(place.folders, names)
+
+
+def _wait_until_ready(place: Place, started: Collection[str], say: Say) -> None:
+    if "api" not in started:
+        return  # nobody else knows
+    began, folders = time.monotonic(), place.folders
+    stages = [stage for stage in STAGES if stage in started]
+    ready = wait_until_ready(observer_of(folders), lambda: supervise.is_running(folders), say, stages)
+    took_s = time.monotonic() - began
+    if not ready:
+        raise Fatal(f"not all ready after {took_s:.0f} s; they go on trying; why: {folders.logs}")
+    say(f"ready in {took_s:.1f} s")

@@ -71,6 +71,21 @@ async def test_every_path_that_the_page_asks_is_answered(world: World, api: Api)
     assert codes == {path: 503 if path.startswith("api/bars") else 200 for path in codes}
 
 
+def test_no_count_is_told_in_the_plural_whatever_it_is() -> None:
+    assert re.findall(r"\$\{[^}]*\} (?:data points|signals|failures)\b", PAGE.read_text()) == []
+
+
+def test_a_long_name_breaks_after_an_underscore() -> None:
+    text = PAGE.read_text()
+    pattern = re.search(r"const PIECES = /(.+)/g;", text)
+    assert pattern is not None
+    pieces = {name: re.findall(pattern[1], name) for name in ("comex_gold_future", "_a__b_", "open", "")}
+    assert pieces == {
+        "comex_gold_future": ["comex_", "gold_", "future"], "_a__b_": ["_", "a_", "_", "b_"], "open": ["open"], "": [],
+    }  # fmt: skip
+    assert re.findall(r'createElement\("(\w+)"\)', text) == ["wbr"]
+
+
 async def test_the_page_recognises_the_signal_that_an_expired_one_is_withheld_for(world: World, api: Api) -> None:
     world.alive("EURUSD")
     signal = world.signal("EURUSD", expires_ms=world.wall.ms - 1)

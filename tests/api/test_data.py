@@ -114,6 +114,39 @@ async def test_what_is_not_there_is_refused_with_what_is(api: Api, path: str, st
     assert reply.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ("x", "limit is no whole number"),
+        ("", "limit is no whole number"),
+        ("1.5", "limit is no whole number"),
+        ("%D9%A3", "limit is no whole number"),  # an Arabic 3
+        ("0", "limit is out of range"),
+        ("-1", "limit is out of range"),
+        ("99999999999", "limit is out of range"),
+    ],
+)
+async def test_a_limit_that_is_no_number_is_told_from_one_out_of_range(api: Api, limit: str, message: str) -> None:
+    error = (await api[0].get(f"/api/executions?limit={limit}")).json()["error"]
+    assert (error["message"], error["expected"]) == (message, "a whole number from 1 to 1000")
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [("1", 200), ("true", 200), ("True", 200), ("0", 200), ("false", 200), ("yes", 422), ("no", 422), ("", 422)],
+)
+async def test_only_1_0_true_and_false_say_whether_the_forming_bar_is_wanted(
+    world: World, api: Api, word: str, status: int
+) -> None:
+    world.lane("EURUSD", "1m")
+    reply = await api[0].get(f"/api/features/EURUSD?forming={word}")
+    assert reply.status_code == status
+    if status == 422:
+        error = reply.json()["error"]
+        found = (error["message"], error["expected"], error["found"])
+        assert found == ("forming is neither true nor false", "one of 1, true, 0, false", word)
+
+
 async def test_the_brokers_name_works_too(world: World, api: Api) -> None:
     world.lane("NAS100", "1m")
     assert (await api[0].get("/api/features/US100.e")).json()["symbol"] == "NAS100"
@@ -133,7 +166,10 @@ async def test_chosen_names_only_and_unknown_ones_refused(world: World, api: Api
     world.lane("EURUSD", "1m")
     reply = (await api[0].get("/api/features/EURUSD?names=rsi_14,obv")).json()
     assert (reply["values"], reply["not_ready"]) == ({"rsi_14": 52.5, "obv": None}, {"obv": "no volume"})
-    assert (await api[0].get("/api/features/EURUSD?names=rsi_99")).status_code == 422
+    refused = await api[0].get("/api/features/EURUSD?names=obv,rsi_99,x")
+    error = refused.json()["error"]
+    assert (refused.status_code, error["found"]) == (422, "rsi_99, x")
+    assert error["message"] == "EURUSD 1m has no value 'rsi_99'; did you mean rsi_14?"
 
 
 async def test_what_is_not_ready_is_null_with_the_reason_beside(world: World, api: Api) -> None:

@@ -44,6 +44,14 @@ async def test_a_heartbeat_with_an_equity_that_is_none_is_refused(api: Api, equi
     assert (reply.status_code, reply.json()["error"]["message"]) == (422, "equity is wrong")
 
 
+@pytest.mark.parametrize(
+    ("equity", "found"), [(None, "nothing"), ("x", "x"), (0, "0"), (-1, "-1"), (10**13, f"1{13 * '0'}")]
+)
+async def test_an_equity_is_refused_with_the_same_bounds_whatever_it_is(api: Api, equity: object, found: str) -> None:
+    error = (await beat(api[0], equity=equity)).json()["error"]
+    assert (error["expected"], error["found"]) == ("a number above 0, at most 1000000000000", found)
+
+
 @pytest.mark.parametrize("equity", ["NaN", "Infinity", "-Infinity", "nan", "1e999"])
 async def test_a_number_that_is_none_is_refused(api: Api, equity: str) -> None:
     reply = await api[0].post("/api/heartbeat", content=f'{{"equity":{equity}}}')

@@ -54,8 +54,11 @@ class Installation:
         return Folders("live", self.home / "data")
 
     def launch(self, *words: str, **extra: str) -> "subprocess.CompletedProcess[str]":
+        return self.run("deploy.launch", *words, **extra)
+
+    def run(self, module: str, *words: str, **extra: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", "deploy.launch", *words], cwd=self.home, env={**self.environment, **extra},
+            [sys.executable, "-m", module, *words], cwd=self.home, env={**self.environment, **extra},
             capture_output=True, text=True, timeout=50, check=False,
         )  # fmt: skip
 

@@ -16,7 +16,8 @@ from deploy.backup.place import Place
 from deploy.backup.restore import restore
 from deploy.layout import Address, Folders, RedisPlace
 from tests.conftest import RedisServer
-from tests.support import wait_until
+from tests.deploy.conftest import Installation
+from tests.support import free_port, wait_until
 
 
 def silent(_line: str) -> None:
@@ -149,6 +150,39 @@ def test_the_api_s_journal_is_restored_only_where_there_is_none(place: Place) ->
     restore(place, file, silent)
     with closing(sqlite3.connect(place.journal)) as sql:
         assert [row[0] for row in sql.execute("SELECT id FROM journal ORDER BY id")] == ["promised", "promised later"]
+
+
+@pytest.mark.parametrize("redis_answers", [False, True])
+def test_a_backup_of_nothing_leaves_no_folder(tmp_path: Path, redis_server: RedisServer, redis_answers: bool) -> None:
+    port = redis_server.port if redis_answers else free_port()
+    redis_place = RedisPlace(Address(redis_server.host, port, "REDIS_HOST", "REDIS_PORT"), 0, "")
+    data = tmp_path / "data"
+    with pytest.raises(Fatal, match="no database there" if redis_answers else "no Redis answers"):
+        make(Place(Folders("live", data), data / "prices.db", redis_place), keep=7, say=silent)
+    assert not data.exists()
+
+
+def test_a_restore_returns_when_what_ran_before_works_again(installation: Installation) -> None:
+    installation.launch("start")
+    with closing(sqlite3.connect(installation.folders.data / "vproptrader.db")) as sql:
+        sql.execute("CREATE TABLE bars (symbol TEXT PRIMARY KEY)")
+    made = installation.run("deploy.backup", "make")
+    (file,) = (installation.folders.data / "backups").iterdir()
+    program = installation.home / "api" / "__main__.py"
+    program.write_text("import time\ntime.sleep(2)\n" + program.read_text())
+    restored = installation.run("deploy.backup", "restore", str(file))
+    status = installation.launch("status")
+
+    assert (made.returncode, restored.returncode) == (0, 0), made.stderr + restored.stderr
+    *_, told, ready = restored.stdout.splitlines()
+    assert (told[:28], ready[:9]) == ("restored what was stored at ", "ready in ")
+    assert (status.returncode, "the api does not answer" in status.stdout) == (0, False)
+
+
+def test_a_restore_says_that_nothing_was_started_where_nothing_ran(place: Place) -> None:
+    said: list[str] = []
+    restore(place, make(place, keep=7, say=silent), said.append)
+    assert said[-1] == "no stage ran, so none was started; `make start` starts them all"
 
 
 def test_a_redis_that_can_not_read_the_dump_is_refused_before_anything_is_touched(

@@ -26,6 +26,15 @@ def test_start_returns_when_ready_and_stop_leaves_nothing(installation: Installa
     assert installation.launch("status").returncode == 3
 
 
+def test_status_fails_where_the_api_does_not_answer(installation: Installation) -> None:
+    installation.launch("start")
+    installation.launch("ctl", "--line", "stop api")
+    status = installation.launch("status")
+
+    assert "  the api does not answer\n" in status.stdout
+    assert status.returncode == 1
+
+
 def test_each_partition_gets_processes_that_are_told_which(installation: Installation) -> None:
     installation.launch("start", STREAM_PARTITIONS="4", PARTITIONS="2,3")
     names = set(installation.pids())
@@ -170,6 +179,22 @@ def test_logs_show_every_process(installation: Installation) -> None:
 
     assert "storer       | up storer all" in shown
     assert "supervisord" in shown
+
+
+def test_a_process_that_is_none_is_named_once(installation: Installation) -> None:
+    installation.launch("start")
+    before = installation.pids()
+    refused = installation.launch("ctl", "--line", "restart api foo")
+
+    known = "api, collector, features, features-0, redis, storer, validator, validator-0, all"
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == f"CMD: expected after restart some of {known}, found foo\n"
+    assert installation.pids() == before
+
+
+def test_one_process_of_a_stage_goes_by_its_own_name(installation: Installation) -> None:
+    installation.launch("start")
+    assert "validator:validator-0: stopped" in installation.launch("ctl", "stop", "validator-0").stdout
 
 
 def test_a_word_that_fits_no_option_is_named_as_make_calls_it(installation: Installation) -> None:

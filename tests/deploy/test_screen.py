@@ -29,6 +29,11 @@ def test_everything_well_fits_in_a_few_lines() -> None:
     ]
 
 
+def test_one_of_a_kind_is_told_in_the_singular() -> None:
+    counts = {"data_points_collected": 1, "features_computed": 1, "signals_generated": 1.0}
+    assert "  1 quote, 1 indicator set, 1 signal" in picture(View(health={"performance": counts}))
+
+
 def test_what_is_not_well_gets_a_line_with_its_reason() -> None:
     ill = {"storer": {"status": "unhealthy", "message": "no heartbeat for 7 s"}}
     assert picture(View(health={"status": "unhealthy", "components": {**HEALTHY, **ill}})) == [
