@@ -246,6 +246,11 @@ def test_volume_corrected_downwards_is_not_traded_again() -> None:
     assert [v for v, _ in volumes((0, 1000.0), (1000, 990.0), (2000, 1004.0))] == [0.0, 0.0, 4.0]
 
 
+def test_volume_of_0_is_what_a_vendor_writes_for_none_and_no_days_volume_is_traded_at_once_after_it() -> None:
+    assert [v for v, _ in volumes((0, 1000.0), (1000, 0.0), (2000, 1004.0))] == [0.0, 0.0, 4.0]
+    assert [v for v, _ in volumes((0, 1000.0), (1000, 0.0), (2000, 7.0), (3000, 9.0))] == [0.0, 0.0, 7.0, 2.0]
+
+
 def test_volume_of_an_older_quote_is_not_counted_and_not_remembered() -> None:
     assert [v for v, _ in volumes((0, 1000.0), (1000, 1010.0), (500, 4.0), (2000, 1015.0))] == [0.0, 10.0, 0.0, 5.0]
 
