@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.limits import DAY_MS, FILE, Plan, Purpose, Window, load_limits, unlimited
+from collector.limits import DAY_MS, FILE, Plan, Purpose, Window, load_limits, plan_of, unlimited
 from collector.quota import Quota, QuotaView, Terms, Usage, asked_ms, view_of
 from collector.usage import UsageFile, starting_usage
 from common import keys
@@ -237,6 +237,14 @@ def test_every_plan_keeps_a_reserve_in_its_longest_window() -> None:
     for plan in load_limits().values():
         longest = max(plan.windows, key=lambda window: window.length_ms)
         assert 0.1 <= longest.reserve / longest.credits <= 0.2, plan.vendor
+
+
+def test_a_vendor_that_the_limits_do_not_name_is_not_unlimited() -> None:
+    plans = {"yahoo": Plan("yahoo")}
+    assert plan_of("yahoo", plans, limits="real") == Plan("yahoo")
+    with pytest.raises(Fatal, match=r"limits\.toml: expected a table \[twelvedata\]"):
+        plan_of("twelvedata", plans, limits="real")
+    assert plan_of("twelvedata", plans, limits="none") == Plan("twelvedata")
 
 
 @pytest.mark.parametrize(
