@@ -10,7 +10,7 @@ import httpx
 import structlog
 
 from collector.fetch import DEADLINES_PER_CALL, Access, Fetcher, Pay, make_client
-from collector.limits import Plan, load_limits, unlimited
+from collector.limits import Plan, load_limits, plan_of
 from collector.pace import Course
 from collector.quota import Quota
 from collector.source import Means, Source
@@ -38,7 +38,7 @@ def build_sources(
     tls = httpx.create_ssl_context(trust_env=False)
     plans = load_limits()
     return {
-        name: _source(settings, vendor, plans.get(name, Plan(name)), table, means, tls)
+        name: _source(settings, vendor, plan_of(name, plans, limits=settings.limits), table, means, tls)
         for name, vendor in vendors.items()
     }
 
@@ -124,7 +124,7 @@ def _source(
     configured = bool(key) or not vendor.needs_key
     if not configured and listed:
         log.info("source.not_configured", source=vendor.name, variable=f"{vendor.name.upper()}_API_KEY")
-    quota = Quota(means.link, unlimited(plan) if settings.limits == "none" else plan)
+    quota = Quota(means.link, plan)
     breaker = Breaker(means.link, vendor.name, rules_of(settings), draw_for(settings, vendor.name))
     course = course_of(settings, vendor, plan, listed, table)
     return Source(vendor, make_fetcher, breaker, quota, means, listed, course, configured=configured)

@@ -1,6 +1,7 @@
 """Read what each vendor allows (limits.toml), and say which stretch of time a window counts."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -147,6 +148,15 @@ def load_limits(path: Path = FILE) -> dict[str, Plan]:
 def unlimited(plan: Plan) -> Plan:
     """Return the plan without its windows."""
     return replace(plan, name="unlimited", windows=(), reported="")
+
+
+def plan_of(vendor: str, plans: Mapping[str, Plan], *, limits: str) -> Plan:
+    """Return the vendor's plan under LIMITS. Fatal if it has none: a name that is written wrong lifts no limit."""
+    if limits == "none":
+        return unlimited(plans.get(vendor, Plan(vendor)))
+    if vendor not in plans:
+        raise Fatal(f"{FILE}: expected a table [{vendor}], found {', '.join(sorted(plans)) or 'none'}")
+    return plans[vendor]
 
 
 def _plan(vendor: str, table: dict[str, object]) -> Plan:

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from collector.news import News
-from collector.push.freshness import Mark, marked
+from collector.push.freshness import Mark, is_ahead, marked
 from collector.source import Means
 from common import keys
 from common.dead_letters import hold, issue_held
@@ -226,6 +226,8 @@ class Publisher:
 
     def _is_news(self, p: int, news: News, quote: RawQuote, fresh: dict[bytes, bytes]) -> bool:
         """Return whether a quote tells more than its source's other form, polled or pushed, has; mark a pushed one."""
+        if is_ahead(quote, news.received_ms):
+            return True  # for the validator to quarantine
         marks, name = self._committed[p].marks, f"p:{news.source}:{quote.symbol}:{quote.source_class}".encode()
         mark = marked(marks.get(name), news.source, quote, news.received_ms)
         if mark is None or not news.pushed:

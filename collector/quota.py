@@ -117,12 +117,18 @@ class Quota:
         word, *rest = self._run(_RESERVE, now_ms, cost, takes_ms, 0, terms.purpose, len(named), *named, *windows)
         return Reservation(word == "granted", rest[0] if rest else MISSING if word == "missing" else "")
 
-    def correct(self, credits_left: int, now_ms: int) -> None:
-        """Count what the vendor says was used beyond our own count (another program with the same key), never less."""
+    def correct(self, credits_left: int, now_ms: int, asked_ms: int) -> None:
+        """Count what the vendor says was used beyond our own count (another program with the same key), never less.
+
+        asked_ms: when it was asked. Where its window has begun since, it may speak of the one before.
+        """
         windows = sorted(self.plan.windows, key=lambda w: w.name != self.plan.reported)  # the one it speaks of first
-        if windows and windows[0].name == self.plan.reported:
+        if not windows or windows[0].name != self.plan.reported:
+            return
+        begins_ms = reported_since_ms(windows[0], now_ms)
+        if asked_ms >= begins_ms:
             counted_now = [a for w in windows for a in _window_arguments(w, now_ms, 0)]
-            self._run(_CORRECT, now_ms, credits_left, 0, reported_since_ms(windows[0], now_ms), "", 0, *counted_now)
+            self._run(_CORRECT, now_ms, credits_left, 0, begins_ms, "", 0, *counted_now)
 
     def establish(self, usage: Mapping[str, int], now_ms: int) -> bool:
         """Begin to count, with the usage given (hash field -> credits). False: it is counted already."""

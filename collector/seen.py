@@ -1,7 +1,8 @@
 """Which of the terminal's ticks were seen already.
 
 The newest ticks of each symbol are remembered by what they say. One that is older than all of them can't be told from a
-repetition, and is taken for one.
+repetition, and is taken for one. Ticks from the future (a wrong offset, a wrong clock) are the first to be forgotten:
+else they would keep out all that come once it is put right.
 """
 
 import zlib
@@ -16,6 +17,8 @@ from common.redis_link import Command
 
 KEPT = 2_000
 """Ticks remembered of each symbol: minutes of a busy market, far more than a client sends again."""
+AHEAD_MS = 5_000
+"""Beyond this after receipt a time is from the future: the validator quarantines it."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -43,12 +46,19 @@ class Seen:
         self._order = sorted(members)  # as Redis orders them: by market time, then by content
         self._names = set(members)
         self._added: list[tuple[int, bytes]] = []
+        self._forgotten: list[bytes] = []
 
     def admit(self, tick: TerminalTick, account: str, received_ms: int) -> bool:
         """Return whether the tick is new, and remember it."""
         name = identity(tick)
-        if name in self._names or (len(self._order) >= KEPT and name < self._order[0]):
+        if name in self._names:
             return False
+        if len(self._order) >= KEPT:
+            soon = b"%013d" % (received_ms + AHEAD_MS)
+            if name < self._order[0] < soon:
+                return False
+            if name < soon < self._order[-1]:
+                self._forget_newest()
         self._names.add(name)
         insort(self._order, name)
         if len(self._order) > KEPT:
@@ -57,14 +67,21 @@ class Seen:
         self.head = Head(max(self.head.newest_ms, tick.market_ms), received_ms, account)
         return True
 
+    def _forget_newest(self) -> None:
+        gone = self._order.pop()
+        self._names.discard(gone)
+        self._forgotten.append(gone)
+
     def take_writes(self, key: str, state: str, field: str) -> list[Command]:
         """Return what commits the ticks that were new since the last call: their set at `key`, the head to `state`."""
         if not self._added:
             return []
         pairs = [part for added in self._added for part in added]
-        self._added = []
+        forget: list[Command] = [("ZREM", key, *self._forgotten)] if self._forgotten else []
+        self._added, self._forgotten = [], []
         return [
             ("ZADD", key, *pairs),
+            *forget,
             ("ZREMRANGEBYRANK", key, 0, -KEPT - 1),
             ("HSET", state, field, _encoder.encode(self.head)),
         ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import structlog
 
@@ -44,6 +45,13 @@ class Answer:
     quotes: tuple[RawQuote, ...] = ()
     failed: tuple[str, ...] = ()
     """Symbols without a quote."""
+
+
+class _Asked(NamedTuple):
+    """When a call began: monotonic, and in the stream's time."""
+
+    at_s: float
+    at_ms: int
 
 
 @dataclass(frozen=True)
@@ -116,14 +124,14 @@ class Source:
         symbols = tuple(ask.symbol for ask in asks)
         if not admission.allowed:
             return Answer(self.name, self._means.now_ms(), None, failed=symbols)
-        started_s = monotonic_s()
+        asked = _Asked(monotonic_s(), self._means.now_ms())
         try:
             reading, received_ms = await self.fetcher.latest(asks, purpose)
         except UnpaidError:
             self.breaker.give_back(admission)
             return Answer(self.name, self._means.now_ms(), None, failed=symbols)
         except NoAnswerError as e:
-            if await self._is_excused(e, admission, started_s):
+            if await self._is_excused(e, admission, asked.at_s):
                 return Answer(self.name, self._means.now_ms(), None, failed=symbols)
             reading = Reading(e.verdict, detail=e.detail, retry_after_s=e.retry_after_s)
             received_ms = self._means.now_ms()
@@ -133,20 +141,20 @@ class Source:
         else:
             self._means.network.report(self.name, Contact.OK, self._means.now_ms())
         reading = self.stats.weighed(reading)
-        self._judge(admission, reading, monotonic_s() - started_s, slow=self._is_slow(reading))
+        self._judge(admission, reading, asked, slow=self._is_slow(reading))
         self._refuse(reading, symbols)
         return self._answer(asks, reading, received_ms)
 
     async def history(self, ask: Ask, request: Request, timeframe: Timeframe, admission: Admission) -> HistoryReading:
         """Return the bars that one request brings; verdict RATE_LIMITED if the budget does not allow it."""
-        started_s = monotonic_s()
+        asked = _Asked(monotonic_s(), self._means.now_ms())
         try:
             reading = await self.fetcher.history(request, timeframe)
         except UnpaidError:
             self.breaker.give_back(admission)
             return HistoryReading(Verdict.RATE_LIMITED, detail="the budget is spent")
         except NoAnswerError as e:
-            if await self._is_excused(e, admission, started_s):
+            if await self._is_excused(e, admission, asked.at_s):
                 return HistoryReading(Verdict.RATE_LIMITED, detail="we are offline")
             reading = HistoryReading(e.verdict, detail=e.detail, retry_after_s=e.retry_after_s)
         except BaseException:
@@ -155,7 +163,7 @@ class Source:
         else:
             self._means.network.report(self.name, Contact.OK, self._means.now_ms())
         # The time that history takes goes by its size: it is never counted as slow.
-        self._judge(admission, reading, monotonic_s() - started_s, slow=False)
+        self._judge(admission, reading, asked, slow=False)
         if reading.verdict in HOPELESS - {Verdict.BAD_KEY}:
             self._block(HISTORY + ask.symbol, reading.verdict, None, reading.detail)
         return reading
@@ -202,8 +210,9 @@ class Source:
         if not self._means.events.transition(self.name, change):
             self._means.events.breaker(self.name, self.breaker.stored())
 
-    def _judge(self, admission: Admission, reading: Reading | HistoryReading, latency_s: float, *, slow: bool) -> None:
+    def _judge(self, admission: Admission, reading: Reading | HistoryReading, asked: _Asked, *, slow: bool) -> None:
         now_ms, verdict, means = self._means.now_ms(), reading.verdict, self._means
+        latency_s = monotonic_s() - asked.at_s
         if verdict is Verdict.OUTAGE:
             change = self.breaker.record_failure(admission, now_ms, reading.detail, slow=slow)
         else:
@@ -213,7 +222,7 @@ class Source:
         means.metrics.count("md_fetch_total", source=self.name, verdict=verdict)
         means.metrics.observe("md_fetch_seconds", latency_s, source=self.name)
         if reading.credits_left is not None:
-            self.quota.correct(reading.credits_left, now_ms)
+            self.quota.correct(reading.credits_left, now_ms, asked.at_ms)
         if verdict in (Verdict.RATE_LIMITED, Verdict.BAD_KEY):
             self._block("", verdict, reading.retry_after_s, reading.detail)
 

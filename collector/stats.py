@@ -72,10 +72,23 @@ class SourceStats:
         self._told: dict[str, RawQuote] = {}
 
     def weighed(self, reading: Reading) -> Reading:
-        """Return the reading, with UNCHANGED in place of OK if each quote is word for word its symbol's last one."""
+        """Return the reading in the light of those before.
+
+        UNCHANGED in place of OK if each quote is word for word its symbol's last one; NO_DATA in place of
+        UNKNOWN_SYMBOL where the symbol has had a price: vendors leave one out of a reply now and then.
+        """
+        reading = self._not_unknown(reading)
         same = all(self._told.get(quote.symbol) == quote for quote in reading.quotes)
         self._told |= {quote.symbol: quote for quote in reading.quotes}
         return replace(reading, verdict=Verdict.UNCHANGED) if same and reading.verdict is Verdict.OK else reading
+
+    def _not_unknown(self, reading: Reading) -> Reading:
+        lapses = {s for s, why in reading.refused.items() if why is Verdict.UNKNOWN_SYMBOL and s in self._told}
+        if not lapses:
+            return reading
+        refused = {s: Verdict.NO_DATA if s in lapses else why for s, why in reading.refused.items()}
+        verdict = Verdict.NO_DATA if reading.verdict is Verdict.UNKNOWN_SYMBOL else reading.verdict
+        return replace(reading, verdict=verdict, refused=refused)
 
     def call(self, verdict: Verdict, latency_s: float, detail: str) -> None:
         """Count one call."""

@@ -174,6 +174,14 @@ class Settings(BaseSettings):
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
+    @field_validator("alphavantage_api_key", "twelvedata_api_key", "polygon_api_key")
+    @classmethod
+    def _key(cls, value: SecretStr) -> SecretStr:
+        key = value.get_secret_value().strip()
+        if not all("!" <= sign <= "~" for sign in key):  # no header can carry it, and its error would show it
+            raise ValueError("expected letters, digits and signs of ASCII")
+        return SecretStr(key)
+
     @field_validator("polygon_host", "polygon_stream_host")
     @classmethod
     def _host(cls, value: str) -> str:
@@ -231,7 +239,8 @@ def _explain(error: ErrorDetails) -> str:
     field = Settings.model_fields.get(name)
     secret = field is not None and field.annotation is SecretStr
     text = error["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
-    return f"{name.upper()}: {text}, found {'nothing' if secret else repr(error['input'])}"
+    hidden = "something else" if error["input"] else "nothing"
+    return f"{name.upper()}: {text}, found {hidden if secret else repr(error['input'])}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from common.errors import Rejected
 from common.messages import TIMEFRAME_MS, Bar, HistoryBars, RawBars, Reject
+from common.sessions import trades_within
 from validator.border import CleanBar, clean_bar
-from validator.rules import FUTURE_MS
+from validator.rules import FUTURE_MS, closed_detail
 from validator.state import move_size
 
 # A price in a bar is a spike so far from the middle of five neighbouring closes, and so many of the answer's median
@@ -23,14 +24,15 @@ class _Kept(NamedTuple):
     bar: CleanBar
 
 
-def judge_bars(raw: RawBars, raw_id: str) -> tuple[HistoryBars, tuple[Reject, ...]]:
-    """Return the history with its good bars (maybe none), and the rejects."""
+def judge_bars(raw: RawBars, raw_id: str, session: str = "") -> tuple[HistoryBars, tuple[Reject, ...]]:
+    """Return the history with its good bars (maybe none), and the rejects. session: see Terms."""
     rejects: list[Reject] = []
     kept: list[_Kept] = []
     for index, raw_bar in enumerate(raw.bars):
         try:
             bar = clean_bar(raw_bar)
             _check(bar, raw, kept[-1].bar if kept else None)
+            _check_hours(bar, raw, session)
             kept.append(_Kept(index, bar))
         except Rejected as e:
             rejects.append(_reject(raw, raw_id, index, e))
@@ -74,6 +76,12 @@ def _check(bar: CleanBar, raw: RawBars, before: CleanBar | None) -> None:
         raise Rejected("future", f"closes {bar.open_ms + length_ms - raw.received_ms} ms after receipt")
     if before is not None and bar.open_ms <= before.open_ms:
         raise Rejected("out_of_order", f"expected after {before.open_ms}, found {bar.open_ms}")
+
+
+def _check_hours(bar: CleanBar, raw: RawBars, session: str) -> None:
+    """Reject what no session lets expect: vendors make bars of the few quotes that are sent at the weekend."""
+    if session and not trades_within(session, bar.open_ms, bar.open_ms + TIMEFRAME_MS[raw.timeframe]):
+        raise Rejected("closed", closed_detail(session, bar.open_ms))
 
 
 def _limit(closes: Sequence[float]) -> float:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from common.messages import VolumeKind
+from common.sessions import is_open, next_open_ms, trades_within
 from validator.moves import Mark, Step, step_from
 from validator.state import Feed, Level, Observation, Series, identity, is_new_session
 from validator.vote import NO_OPINION, Opinion
@@ -13,6 +15,8 @@ REJECT = 1.0
 
 # Vendors' clocks are ahead of ours by network and rounding, not by more.
 FUTURE_MS = 5_000
+# Closing auctions, a vendor's last print, the first indications: what is further from trading is no market's price.
+NEAR_TRADING_MS = 900_000
 # What a source shows later than its declared delay: tolerated, then a lower score, then quarantine.
 LAG_MS = 5_000
 LAG_LIMIT_MS = 120_000
@@ -37,6 +41,8 @@ class Terms:
     reject_score: float
     spacing_ms: int
     """Between the samples that are kept to compare its class's sources with each other."""
+    session: str = ""
+    """When the instrument trades; empty: nobody but its broker knows."""
     hint: str = ""
     """What to look at where its times are wrong."""
 
@@ -78,6 +84,22 @@ def future(case: Case) -> Mark | None:
     if ahead_ms <= FUTURE_MS:
         return None
     return Mark("future", REJECT, f"market time {ahead_ms} ms after receipt{case.terms.hint}")
+
+
+def closed(case: Case) -> Mark | None:
+    """A price of closed hours: banks test their lines then, and vendors pass on what they send, percents away."""
+    session, at_ms = case.terms.session, case.quote.market_ms
+    if not session or not case.quote.market_time or is_open(session, at_ms):
+        return None
+    if trades_within(session, at_ms - NEAR_TRADING_MS, at_ms + NEAR_TRADING_MS + 1):
+        return None
+    return Mark("closed", REJECT, closed_detail(session, at_ms))
+
+
+def closed_detail(session: str, at_ms: int) -> str:
+    """Return why a time is none at which the session trades."""
+    opens = datetime.fromtimestamp(next_open_ms(session, at_ms) // 1000, UTC)
+    return f"session {session} is closed; opens {opens:%Y-%m-%dT%H:%MZ}"
 
 
 def duplicate(case: Case) -> Mark | None:
@@ -147,7 +169,7 @@ def late(case: Case) -> Mark | None:
 
 
 RULES: tuple[Callable[[Case], Mark | None], ...] = (
-    crossed, future, duplicate, stale, out_of_order, last_outside, wide_spread, late,
+    crossed, future, closed, duplicate, stale, out_of_order, last_outside, wide_spread, late,
 )  # fmt: skip
 
 

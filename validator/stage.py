@@ -1,6 +1,5 @@
 """The validator's handler: raw entries in, trusted quotes, rejects and vendors' history out."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -23,7 +22,7 @@ from common.metrics import Metrics
 from common.redis_link import Link
 from common.settings import Settings
 from common.stage import Batch, Entry, Outcome, Publication, StageSpec
-from common.symbols import TERMINAL, Symbol, SymbolTable
+from common.symbols import TERMINAL, SymbolTable
 from validator.bars import judge_bars, refuse_bars
 from validator.border import clean_quote
 from validator.cross_check import cross_check, measure_pairs, pair_figures, spacing_ms
@@ -57,7 +56,7 @@ class Validator:
         self._metrics = metrics
         self._memory = Memory()
         self._tick_sizes = {symbol.name: symbol.tick_size for symbol in table.symbols.values()}
-        self._terms = _terms(table.symbols.values(), settings)
+        self._terms = _terms(table, settings)
 
     def restore(self, link: Link) -> Outcome:
         """Read the committed state."""
@@ -135,8 +134,8 @@ class Validator:
 
     def _bars(self, message: RawBars, raw_id: str) -> list[Publication]:
         try:
-            self._terms_of(message.symbol, message.source_class, message.source)
-            history, rejects = judge_bars(message, raw_id)
+            terms = self._terms_of(message.symbol, message.source_class, message.source)
+            history, rejects = judge_bars(message, raw_id, terms.session)
         except Rejected as e:
             history, rejects = refuse_bars(message, raw_id, e)
         for reject in rejects:
@@ -157,7 +156,7 @@ class Validator:
         return symbol if symbol in self._tick_sizes else UNKNOWN
 
 
-def _terms(symbols: Iterable[Symbol], settings: Settings) -> dict[FeedName, Terms]:
+def _terms(table: SymbolTable, settings: Settings) -> dict[FeedName, Terms]:
     """Return what is agreed of each listing. Without limits (paid plans) no source is delayed."""
     return {
         (symbol.name, listing.source_class, listing.vendor): Terms(
@@ -167,9 +166,10 @@ def _terms(symbols: Iterable[Symbol], settings: Settings) -> dict[FeedName, Term
             lateness_ms=round(settings.lateness * 1000),
             reject_score=settings.reject_score,
             spacing_ms=spacing_ms(symbol.feed(listing.source_class), delays=settings.limits == "real"),
+            session="" if listing.vendor == TERMINAL else table.session_of(symbol.name, listing.source_class),
             hint=TERMINAL_HINT if listing.vendor == TERMINAL else "",
         )
-        for symbol in symbols
+        for symbol in table.symbols.values()
         for listing in symbol.sources
     }
 

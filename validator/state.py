@@ -120,7 +120,9 @@ def after_seen(feed: Feed | None, quote: Observation, accepted: bool) -> Feed:
     if accepted and in_order:
         newest_ms = quote.market_ms
         if quote.day_volume is not None:
-            corrected = day_volume is not None and not is_new_session(day_volume, quote.day_volume)
+            # 0 is what a vendor writes for "none": were it kept, the day's volume would be traded anew with the next.
+            told = quote.day_volume > 0
+            corrected = day_volume is not None and not (told and is_new_session(day_volume, quote.day_volume))
             day_volume = max(quote.day_volume, day_volume or 0.0) if corrected else quote.day_volume
             volume_ms = quote.market_ms
     before_ms = feed.asked_before(quote.received_ms) if feed else None

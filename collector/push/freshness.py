@@ -6,6 +6,9 @@ from msgspec import Struct
 
 from common.messages import RawQuote
 
+AHEAD_MS = 5_000
+"""Vendors' clocks are ahead of ours by no more; the validator quarantines what is further ahead."""
+
 
 class Mark(Struct, frozen=True, array_like=True):
     """The newest quote that a source has pushed of a symbol in one class. Kept in the collector's state."""
@@ -27,11 +30,19 @@ def key_of(source: str, quote: RawQuote) -> Key:
     return source, quote.symbol, quote.source_class
 
 
+def is_ahead(quote: RawQuote, at_ms: int) -> bool:
+    """Return whether a quote that came at `at_ms` tells a market time that can't be."""
+    return quote.market_ms is not None and quote.market_ms > at_ms + AHEAD_MS
+
+
 def marked(before: Mark | None, source: str, quote: RawQuote, at_ms: int) -> Mark | None:
     """Return the mark that a pushed quote makes; None if it is no news.
 
-    A vendor that repeats a price keeps its socket busy and tells nothing: only a market time that goes on is news.
+    A vendor that repeats a price keeps its socket busy and tells nothing: only a market time that goes on is news. One
+    that is still to come is the vendor's error: a mark of it would outdate all that follows.
     """
+    if is_ahead(quote, at_ms):
+        return None
     known_ms = before.market_ms if before else None
     if quote.market_ms is not None and known_ms is not None and quote.market_ms <= known_ms:
         return None

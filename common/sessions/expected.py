@@ -21,6 +21,11 @@ def expected_opens(session: str, bar_ms: int, from_ms: int, to_ms: int) -> Itera
             open_ms += bar_ms
 
 
+def trades_within(session: str, from_ms: int, to_ms: int) -> bool:
+    """Return whether the session trades in [from_ms, to_ms), for a moment at least."""
+    return is_open(session, from_ms) or next_open_ms(session, from_ms) < to_ms
+
+
 @lru_cache(maxsize=1_024)  # a lane without bars asks the same for each of its values, once a cycle
 def after_open_time(session: str, from_ms: int, needed_ms: int) -> int:
     """Return when `needed_ms` of the session's open time have gone by since `from_ms`."""

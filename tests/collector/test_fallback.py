@@ -70,6 +70,21 @@ async def test_a_refusal_is_not_repeated_each_second(rig: Rig, refusal: str, cal
     assert rig.sources["a"].breaker.read().state is State.CLOSED, "a refusal is not an outage"
 
 
+@pytest.mark.parametrize(
+    "lapse", [{"quotes": {"EURUSD": "unknown_symbol", "GBPUSD": [2, 1.3]}}, {"error": "unknown_symbol"}]
+)
+async def test_a_symbol_that_was_served_is_not_unknown_where_one_reply_lacks_it(rig: Rig, lapse: dict) -> None:
+    rig.a.behave = prices(1, EURUSD=1.1, GBPUSD=1.3)
+    await rig.step()
+    rig.a.behave = ok(lapse)
+    await rig.step()
+    assert rig.status("EURUSD").source == "b"
+    rig.a.behave = prices(3, EURUSD=1.12, GBPUSD=1.32)
+    await rig.step()
+    assert rig.status("EURUSD").source == "a"
+    assert ("a", "EURUSD", 1.12) in rig.quotes()
+
+
 async def test_a_rate_limit_is_obeyed_for_as_long_as_the_vendor_says(rig: Rig) -> None:
     rig.a.behave = ok({"error": "rate_limited", "retry_after_s": 5})
     await rig.step()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.limits import DAY_MS, FILE, Plan, Purpose, Window, load_limits, unlimited
+from collector.limits import DAY_MS, FILE, Plan, Purpose, Window, load_limits, plan_of, unlimited
 from collector.quota import Quota, QuotaView, Terms, Usage, asked_ms, view_of
 from collector.usage import UsageFile, starting_usage
 from common import keys
@@ -113,16 +113,25 @@ def test_the_view_says_when_there_is_room_again(quota: Quota, link: Link) -> Non
 
 def test_the_vendors_own_count_corrects_upwards_only_and_every_window(quota: Quota, link: Link) -> None:
     quota.reserve(2, T0)
-    quota.correct(3, T0 + 10)
+    quota.correct(3, T0 + 10, T0)
     assert [usage(quota, link, T0 + 10, name).used for name in ("minute", "day")] == [5, 5]
-    quota.correct(8, T0 + 20)
+    quota.correct(8, T0 + 20, T0)
     assert usage(quota, link, T0 + 20).used == 5
+
+
+def test_what_a_vendor_says_of_the_minute_before_is_not_counted_in_this_one(quota: Quota, link: Link) -> None:
+    quota.reserve(6, T0 - 200)
+    quota.correct(2, T0 + 200, T0 - 200)
+    assert [usage(quota, link, T0 + 200, name).used for name in ("minute", "day")] == [6, 6]
+    quota.correct(1, T0 + 900, T0 + 500)
+    assert [usage(quota, link, T0 + 900, name).used for name in ("minute", "day")] == [13, 13], "7 are another's"
 
 
 def test_what_we_used_in_the_clock_minute_before_does_not_hide_what_others_use_now(quota: Quota, link: Link) -> None:
     quota.reserve(6, T0 - 10_000)
     quota.reserve(1, T0 + 5_000)
-    quota.correct(3, T0 + 5_001)  # of the 8 of the minute that began at T0 one is ours, 4 are somebody else's
+    # Of the 8 of the minute that began at T0 one is ours, 4 are somebody else's.
+    quota.correct(3, T0 + 5_001, T0 + 5_000)
     assert usage(quota, link, T0 + 5_001).used == 6 + 1 + 4
     assert quota.reserve(3, T0 + 55_000).granted, "our 6 no longer count, 5 of this minute do"
     assert not quota.reserve(1, T0 + 55_000).granted
@@ -237,6 +246,14 @@ def test_every_plan_keeps_a_reserve_in_its_longest_window() -> None:
     for plan in load_limits().values():
         longest = max(plan.windows, key=lambda window: window.length_ms)
         assert 0.1 <= longest.reserve / longest.credits <= 0.2, plan.vendor
+
+
+def test_a_vendor_that_the_limits_do_not_name_is_not_unlimited() -> None:
+    plans = {"yahoo": Plan("yahoo")}
+    assert plan_of("yahoo", plans, limits="real") == Plan("yahoo")
+    with pytest.raises(Fatal, match=r"limits\.toml: expected a table \[twelvedata\]"):
+        plan_of("twelvedata", plans, limits="real")
+    assert plan_of("twelvedata", plans, limits="none") == Plan("twelvedata")
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_the_scripts_do_what_the_model_says(steps: "list[tuple[int, tuple[int, T
     for wait_ms, step in steps:
         now_ms += wait_ms
         if isinstance(step, int):
-            quota.correct(step, now_ms)
+            quota.correct(step, now_ms, now_ms)
             stored = model.correct(MODELLED, stored, step, now_ms)
         else:
             expected, stored = model.reserve(MODELLED, stored, step[0], now_ms, step[1])

@@ -111,7 +111,7 @@ async def test_what_another_program_uses_is_left_to_it(link: Link, greed: int) -
         reading = vendor.read_latest(request, Reply(told.status, told.headers, told.body, now_ms))
         assert reading.verdict is Verdict.OK, reading.detail
         assert reading.credits_left is not None
-        quota.correct(reading.credits_left, now_ms)
+        quota.correct(reading.credits_left, now_ms, now_ms)
         ours += 1
     assert ours >= 8 * (6 - greed), "of the regular 6 a minute, what it leaves is used"
 
@@ -135,7 +135,7 @@ def test_random_shares_of_another_program_cost_one_refusal_a_minute_at_most(link
         if vendor.admit(now_ms, 1) is not None:
             refused.append(now_ms // 60_000)
             blocked_until_ms = (now_ms // 60_000 + 1) * 60_000
-        quota.correct(max(0, 8 - vendor.used[0]), now_ms)
+        quota.correct(max(0, 8 - vendor.used[0]), now_ms, now_ms)
     assert len(refused) == len(set(refused)), "after a refusal the rest of the minute is left alone"
     assert len(refused) <= 6, "only what is used between two of our calls is not known to us"
 

@@ -132,6 +132,24 @@ async def test_only_the_newest_ticks_are_remembered_and_older_ones_are_taken_for
     assert rig.link.call("ZCARD", keys.terminal_ticks(0, "EURUSD")) == KEPT
 
 
+async def test_ticks_from_the_future_are_forgotten_before_those_of_now_are_taken_for_known(
+    rig: Rig, tmp_path: Path
+) -> None:
+    hour = 3_600_000  # an offset that is an hour too small, until somebody puts it right
+    for begin in range(0, KEPT, 500):
+        send(rig, *(tick(hour + begin + n) for n in range(500)), name=f"b{begin}")
+    await rig.step()
+    send(rig, tick(700), tick(701), name="mended")
+    send(rig, tick(700), tick(699), tick(hour + 1), name="again")
+    await rig.step()
+    assert [q.market_ms for q in of_terminal(rig)[KEPT:]] == [T0 + 700, T0 + 701]
+    async with restarted(rig, tmp_path, table=table()) as again:
+        send(again, tick(702), tick(701), name="later")
+        await again.step()
+        assert [q.market_ms for q in of_terminal(again)[KEPT:]] == [T0 + 700, T0 + 701, T0 + 702]
+    assert rig.link.call("ZCARD", keys.terminal_ticks(0, "EURUSD")) == KEPT
+
+
 async def test_a_sign_of_life_without_ticks_keeps_the_terminals_class(rig: Rig) -> None:
     send(rig, tick(500))
     await rig.step()

@@ -73,7 +73,7 @@ def test_standard_library_has_the_same_shape_and_httpx_is_quiet(capsys: pytest.C
 
 
 def test_secrets_are_redacted_wherever_they_stand(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging("x", Settings(polygon_api_key=SecretStr(KEY), redis_password=SecretStr("pass-word")))
+    configure_logging("x", Settings(api_token=SecretStr(KEY), redis_password=SecretStr("pass-word")))
     log = structlog.get_logger()
     log.info(KEY, field=KEY, nested={"list": [KEY], KEY: 1}, other="pass-word", shown=repr(KEY))
     logging.getLogger("redis").error("url ?key=%s", "top%22se%2Fcret%20%C3%BC%2B%25")

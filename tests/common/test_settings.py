@@ -163,6 +163,28 @@ def test_secrets_never_show_in_the_settings_text(monkeypatch: pytest.MonkeyPatch
     assert "hunter2" not in repr(settings) + str(settings)
 
 
+VENDOR_KEYS = ["ALPHAVANTAGE_API_KEY", "TWELVEDATA_API_KEY", "POLYGON_API_KEY"]
+
+
+@pytest.mark.parametrize("variable", VENDOR_KEYS)
+def test_what_stands_around_a_vendors_key_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, " hunter2\u00a0\n")  # out of a file with a line end, or off a web page
+    assert load_settings().secrets() == ("hunter2",)
+    monkeypatch.setenv(variable, "\n")
+    assert load_settings().secrets() == ()
+
+
+@pytest.mark.parametrize("variable", VENDOR_KEYS)
+@pytest.mark.parametrize("key", ["hun\u00a0ter2", "hun ter2", "\u201chunter2\u201d", "hunter2\nx", "\ufeffhunter2"])
+def test_a_vendors_key_that_no_header_can_carry_is_fatal_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, variable: str, key: str
+) -> None:
+    monkeypatch.setenv(variable, key)
+    with pytest.raises(Fatal) as caught:
+        load_settings()
+    assert str(caught.value) == f"{variable}: expected letters, digits and signs of ASCII, found something else"
+
+
 def test_simulator_url_makes_the_pipeline_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMULATOR_URL", "http://127.0.0.1:9000/")
     settings = load_settings()

@@ -114,7 +114,8 @@ async def one_source(settings: Settings, server: FaultServer, now: Now, batch: i
     (name,) = {listing.vendor for symbol in table.symbols.values() for listing in symbol.sources}
     vendor = PlainVendor(name, batch=batch, hosts={"": server.url})
     link: Link = open_link(settings)
-    source = build_sources(settings, {name: vendor}, table, means_of(link, settings.state_dir, now))[name]
+    unlimited = settings.model_copy(update={"limits": "none"})  # there are no limits for a vendor of the tests
+    source = build_sources(unlimited, {name: vendor}, table, means_of(link, settings.state_dir, now))[name]
     source.open(first_start=True)
     try:
         yield source

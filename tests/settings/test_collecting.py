@@ -57,7 +57,7 @@ async def test_the_symbols_file_replaces_the_table_that_comes_with_the_project(
     given: Given, server: FaultServer, tmp_path: Path
 ) -> None:
     table = write_table(tmp_path / "mine.toml", "plain", "SILVER", vendor_symbol="XAG")
-    settings = given(SYMBOLS="SILVER", SYMBOLS_FILE=table, SIMULATOR_URL=server.url)
+    settings = given(SYMBOLS="SILVER", SYMBOLS_FILE=table, SIMULATOR_URL=server.url, LIMITS="none")
     asked = await collect_cycles(server, settings, plain_vendors("plain"), 1)
     assert [(h.path, h.query["symbols"]) for h in asked] == [("/plain/latest", "XAG")]
     async with api_over(settings) as (client, _):
@@ -210,7 +210,7 @@ async def test_whether_a_source_is_blamed_goes_by_the_places_of_the_check(
     vendors: dict[str, Vendor] = {"plain": PlainVendor(hosts={"": f"http://127.0.0.1:{port}"})}  # nobody listens
     blamed = {}
     for check in (server.url.removeprefix("http://"), f"127.0.0.1:{port}", "off"):
-        settings = given(SYMBOLS="X", SYMBOLS_FILE=table, NETWORK_CHECK=check, COLLECTION_INTERVAL=0.05)
+        settings = given(SYMBOLS="X", SYMBOLS_FILE=table, NETWORK_CHECK=check, COLLECTION_INTERVAL=0.05, LIMITS="none")
         async with collecting(settings, vendors) as collector, asyncio.timeout(10):
             source = collector._sources["plain"]
             while not (source.breaker.read().last_error or collector._network.offline):  # noqa: ASYNC110

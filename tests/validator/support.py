@@ -27,6 +27,8 @@ from validator.stage import Validator
 
 T0 = 1_767_621_600_000
 """Monday 2026-01-05 14:00 UTC."""
+NEW_YORK_OPEN = T0 + 1_800_000
+"""09:30 there: the cash indices trade."""
 TABLE = load_symbols(["NAS100", "XAUUSD", "EURUSD"])
 
 

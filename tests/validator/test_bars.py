@@ -4,7 +4,9 @@ import random
 
 import pytest
 
-from common.messages import HistoryBars, RawBar, Reject, Rejects
+from common import keys
+from common.messages import HistoryBars, RawBar, RawBars, Reject, Rejects
+from common.stage import Entry
 from tests.validator.support import T0, history, messages, validator
 
 MINUTE = 60_000
@@ -82,6 +84,30 @@ def test_bar_that_has_not_closed_is_quarantined() -> None:
     passed, rejected = judge(bars)
     assert [(r.reason, r.raw_index) for r in rejected] == [("future", 5)]
     assert len(passed.bars) == 5
+
+
+SUNDAY_OPEN = T0 - 15 * 60 * MINUTE
+"""18:00 on Sunday 2026-01-04 in New York: the futures' week begins."""
+
+
+def test_bars_of_closed_hours_are_quarantined() -> None:
+    """A vendor makes bars of the few quotes that banks test with at the weekend; their prices are no market's."""
+    times = [SUNDAY_OPEN + n * MINUTE for n in (-40 * 60, -2, -1, 0, 1)]
+    passed, rejected = judge([RawBar(at_ms, 20_000.0, 20_001.0, 19_999.0, 20_000.0) for at_ms in times])
+    assert [(r.reason, r.raw_index) for r in rejected] == [("closed", 0), ("closed", 1), ("closed", 2)]
+    assert rejected[2].detail == "session cme is closed; opens 2026-01-04T23:00Z"
+    assert [b.open_ms for b in passed.bars] == times[3:]
+
+
+def test_a_bar_that_a_session_begins_in_is_good() -> None:
+    times = [T0 - 60 * MINUTE, T0]  # 09:30 in New York lies within the second
+    bars = tuple(RawBar(at_ms, 20_000.0, 20_001.0, 19_999.0, 20_000.0) for at_ms in times)
+    raw = RawBars("r1", "yahoo", "ndx_cash", "NAS100", "1h", T0 + 60 * MINUTE, "none", bars)
+    passed, rejects = messages(validator().handle((Entry(keys.RAW, "5-0", raw),)))
+    assert isinstance(passed, HistoryBars)
+    assert isinstance(rejects, Rejects)
+    assert [b.open_ms for b in passed.bars] == times[1:]
+    assert [(r.reason, r.raw_index) for r in rejects.rejects] == [("closed", 0)]
 
 
 def test_whole_bar_of_another_scale_is_a_spike() -> None:

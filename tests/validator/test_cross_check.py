@@ -10,7 +10,19 @@ from common.metrics import Metrics
 from common.stage import Entry
 from common.symbols import load_symbols
 from common.symbols.table import BUILTIN
-from tests.validator.support import T0, TABLE, HashLink, arrived, judged, only, quote, settings, story, validator
+from tests.validator.support import (
+    NEW_YORK_OPEN,
+    T0,
+    TABLE,
+    HashLink,
+    arrived,
+    judged,
+    only,
+    quote,
+    settings,
+    story,
+    validator,
+)
 from validator.stage import Validator, validator_spec
 
 PIP = 0.000_1
@@ -136,8 +148,8 @@ def test_a_real_jump_that_one_source_sees_first_is_not_outvoted() -> None:
 
 def test_classes_are_not_compared_with_each_other() -> None:
     judge = validator("none")
-    future = quote(20_100.0, symbol="NAS100", source_class="cme_nq_future")
-    cash = quote(20_000.0, symbol="NAS100", source_class="ndx_cash")
+    future = quote(20_100.0, NEW_YORK_OPEN, symbol="NAS100", source_class="cme_nq_future")
+    cash = quote(20_000.0, NEW_YORK_OPEN, symbol="NAS100", source_class="ndx_cash")
     assert story(judged(judge, arrived(future, source="yahoo"), arrived(cash))) == ["ok:first_quote", "ok:first_quote"]
     assert judge.figures() == {}
 

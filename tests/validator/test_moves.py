@@ -6,7 +6,7 @@ import random
 import pytest
 
 from common.messages import Quote, Reject
-from tests.validator.support import T0, arrived, judged, quote, story, validator
+from tests.validator.support import NEW_YORK_OPEN, T0, arrived, judged, quote, story, validator
 from validator.stage import Validator
 from validator.state import Level, Observation, Series, after_accepted
 
@@ -70,7 +70,7 @@ def test_gap_at_the_opening_is_accepted_after_a_long_silence_only() -> None:
 
 
 def test_spike_is_caught_after_any_silence() -> None:
-    assert after_calm([11.0, 1.1], silence_ms=6 * 86_400_000) == ["reject:spike", "ok"]
+    assert after_calm([11.0, 1.1], silence_ms=7 * 86_400_000) == ["reject:spike", "ok"]
 
 
 def test_quotes_that_are_impossible_anyway_are_no_witnesses_for_a_level() -> None:
@@ -116,8 +116,9 @@ def test_second_source_of_a_class_is_compared_with_the_first() -> None:
 
 
 def test_classes_of_one_symbol_are_never_compared() -> None:
-    future = arrived(quote(20_100.0, symbol="NAS100", source_class="cme_nq_future"), source="yahoo")
-    cash = arrived(quote(19_000.0, symbol="NAS100", source_class="ndx_cash"), source="yahoo")
+    at_ms = NEW_YORK_OPEN
+    future = arrived(quote(20_100.0, at_ms, symbol="NAS100", source_class="cme_nq_future"), source="yahoo")
+    cash = arrived(quote(19_000.0, at_ms, symbol="NAS100", source_class="ndx_cash"), source="yahoo")
     assert story(judged(validator(), future, cash)) == ["ok:first_quote", "ok:first_quote"]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from common.messages import Quote, RawQuote, Reject
-from tests.validator.support import T0, arrived, clock, judged, only, quote, story, validator
+from tests.validator.support import NEW_YORK_OPEN, T0, arrived, clock, judged, only, quote, story, validator
 
 
 def nas(last: float, at_ms: int, day_volume: float | None = None) -> RawQuote:
@@ -75,6 +75,32 @@ def test_quote_without_market_time_has_that_of_its_receipt() -> None:
     assert (found.market_ms, found.market_time) == (T0 + 5, False)
 
 
+FRIDAY_CLOSE = 1_767_996_000_000
+"""17:00 on Friday 2026-01-09 in New York."""
+QUARTER, HOUR = 900_000, 3_600_000
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "expected"),
+    [
+        (FRIDAY_CLOSE + QUARTER - 1, "ok:first_quote"),
+        (FRIDAY_CLOSE + QUARTER, "reject:closed"),
+        (FRIDAY_CLOSE + 20 * HOUR, "reject:closed"),
+        (FRIDAY_CLOSE + 48 * HOUR - QUARTER - 1, "reject:closed"),
+        (FRIDAY_CLOSE + 48 * HOUR - QUARTER, "ok:first_quote"),
+    ],
+)
+def test_a_price_of_closed_hours_is_no_markets(at_ms: int, expected: str) -> None:
+    assert story(judged(validator(), arrived(quote(1.1, at_ms)))) == [expected]
+
+
+def test_what_a_terminal_quotes_goes_by_its_brokers_hours_and_what_has_no_time_by_when_it_was_asked() -> None:
+    at_ms = FRIDAY_CLOSE + 20 * HOUR
+    of_terminal = arrived(quote(bid=1.1, ask=1.1001, at_ms=at_ms, source_class="terminal_fx"), source="mt5")
+    timeless = arrived(quote(1.1, None), received_ms=at_ms, source="alphavantage")
+    assert story(judged(validator(), of_terminal, timeless)) == ["ok:first_quote", "ok:first_quote"]
+
+
 @pytest.mark.parametrize(("ahead_ms", "expected"), [(5_000, "ok:first_quote"), (5_001, "reject:future")])
 def test_market_time_after_receipt_is_rejected_beyond_five_seconds(ahead_ms: int, expected: str) -> None:
     assert story(judged(validator(), arrived(quote(1.1, T0 + ahead_ms), received_ms=T0))) == [expected]
@@ -143,7 +169,7 @@ def test_declared_delay_is_not_staleness() -> None:
 
 
 def test_price_older_than_any_closure_is_stale() -> None:
-    old = arrived(quote(1.1, T0 - 8 * 86_400_000), received_ms=T0)
+    old = arrived(quote(1.1, T0 - 7 * 86_400_000 - 1), received_ms=T0)
     assert story(judged(validator(), old)) == ["reject:stale"]
 
 
@@ -220,6 +246,11 @@ def test_volume_corrected_downwards_is_not_traded_again() -> None:
     assert [v for v, _ in volumes((0, 1000.0), (1000, 990.0), (2000, 1004.0))] == [0.0, 0.0, 4.0]
 
 
+def test_volume_of_0_is_what_a_vendor_writes_for_none_and_no_days_volume_is_traded_at_once_after_it() -> None:
+    assert [v for v, _ in volumes((0, 1000.0), (1000, 0.0), (2000, 1004.0))] == [0.0, 0.0, 4.0]
+    assert [v for v, _ in volumes((0, 1000.0), (1000, 0.0), (2000, 7.0), (3000, 9.0))] == [0.0, 0.0, 7.0, 2.0]
+
+
 def test_volume_of_an_older_quote_is_not_counted_and_not_remembered() -> None:
     assert [v for v, _ in volumes((0, 1000.0), (1000, 1010.0), (500, 4.0), (2000, 1015.0))] == [0.0, 10.0, 0.0, 5.0]
 
@@ -244,6 +275,7 @@ def test_volume_of_a_rejected_quote_counts_with_the_next_one() -> None:
 
 def test_instrument_without_volume_says_so() -> None:
     judge = validator()
-    found = only(judge, arrived(quote(20_000.0, symbol="NAS100", source_class="ndx_cash", day_volume=9.0)))
+    raw = quote(20_000.0, NEW_YORK_OPEN, symbol="NAS100", source_class="ndx_cash", day_volume=9.0)
+    found = only(judge, arrived(raw))
     assert isinstance(found, Quote)
     assert (found.volume, found.volume_kind) == (0.0, "none")

@@ -82,6 +82,13 @@ def test_only_a_market_time_that_goes_on_is_news() -> None:
     assert fresh.is_fresh(key, 60_000, 10.0)
 
 
+def test_a_time_that_is_still_to_come_is_no_news_and_outdates_nothing() -> None:
+    fresh, now_ms = Freshness(), 100_000
+    assert not fresh.note("a", quote("X", now_ms + 5_001), now_ms)
+    assert fresh.note("a", quote("X", now_ms + 5_000), now_ms), "clocks differ by so much"
+    assert fresh.note("a", quote("X", now_ms + 5_001), now_ms + 1)
+
+
 def test_marks_of_an_earlier_life_count_unless_something_newer_came() -> None:
     fresh = Freshness()
     fresh.note("a", quote("X", 9), 9_000)

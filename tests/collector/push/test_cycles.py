@@ -151,6 +151,20 @@ async def test_a_poll_that_is_no_newer_than_what_was_pushed_is_no_news(rig: Rig,
     assert rig.status("EURUSD").status == "ok"
 
 
+async def test_a_push_from_the_future_keeps_nothing_that_comes_after_it_out(rig: Rig, a: PushServer) -> None:
+    rig.a.behave = prices(T0 + 2_500, EURUSD=1.4)
+    async with pushed(rig, {"a": a}):
+        await a.push(T0 + 900, EURUSD=1.5)
+        await a.push(T0 + 3_600_000, EURUSD=9.9)
+        await rig.step()
+        a.talk = lambda socket: socket.close()
+        await a.drop()
+        await until(lambda: not rig.outlet.push.lines[0].is_up)
+        await rig.step()
+    found = [last for source, symbol, last in fed(rig) if (source, symbol) == ("a", "EURUSD")]
+    assert found == [1.5, 9.9, 1.4], "the validator is told of it, and quarantines it"
+
+
 async def test_a_push_of_what_a_poll_has_just_brought_is_no_news(rig: Rig, a: PushServer) -> None:
     rig.a.behave = prices(T0 + 500, EURUSD=1.4, GBPUSD=1.3)
     async with pushed(rig, {"a": a}):
