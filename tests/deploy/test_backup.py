@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from common.errors import Fatal
-from deploy.backup import keyspace
+from deploy.backup import database, keyspace
 from deploy.backup.make import backups_of, make, prove
 from deploy.backup.place import Place
 from deploy.backup.restore import restore
@@ -70,6 +70,22 @@ def test_what_is_restored_is_what_was_backed_up(place: Place, redis_client: "red
     assert not redis_client.exists("{0}:clock", "{0}:cache:bars:EURUSD:1m", "md:heartbeat:storer:storer")
     (aside,) = place.folders.data.glob("prices.db.before-*")
     assert len(rows(aside)) == 4
+
+
+@pytest.mark.parametrize("name", ["a b", "a#b", "a?b", "50%25"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "prices.db")) as sql:
+        sql.execute("CREATE TABLE bars (open_ms INTEGER PRIMARY KEY)")
+        sql.execute("INSERT INTO bars VALUES (5)")
+        sql.commit()
+
+    database.copy(folder / "prices.db", folder / "copy.db", lambda _done, _all: None)
+
+    assert rows(folder / "copy.db") == [(5,)]
+    assert {table: held.rows for table, held in database.contents(folder / "copy.db").items()} == {"bars": 1}
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 @pytest.fixture
