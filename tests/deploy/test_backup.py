@@ -1,5 +1,6 @@
 """Backup and restore of a database that is being written to, and of the keys beside it."""
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -176,3 +177,23 @@ def test_a_redis_that_can_not_read_the_dump_is_refused_before_anything_is_touche
     with pytest.raises(Fatal, match="no older than the one"):
         keyspace.prove(redis_client, {b"{0}:state:storer": body[:-10] + b"\xff\xff" + body[-8:]})
     assert (rows(place.database), set(redis_client.keys())) == (before, keys)
+
+
+def test_a_redis_that_refuses_the_keys_leaves_everything_as_it_was(place: Place, redis_client: "redis.Redis") -> None:
+    redis_client.set("{9}:clock", os.urandom(10_000_000))
+    file = make(place, keep=7, say=silent)
+    redis_client.delete("{9}:clock")
+    with closing(sqlite3.connect(place.database)) as sql:
+        sql.execute("INSERT INTO bars VALUES ('EURUSD', 99, 1.0)")
+        sql.commit()
+    redis_client.hset("{0}:state:storer", "cycle", 9)
+    before = rows(place.database)
+    used_bytes = int(redis_client.info("memory")["used_memory"])
+    redis_client.config_set("maxmemory", used_bytes + 6_000_000)  # room for the trial, not for all
+    try:
+        with pytest.raises(Fatal, match="nothing was restored"):
+            restore(place, file, silent)
+    finally:
+        redis_client.config_set("maxmemory", 0)
+    assert rows(place.database) == before
+    assert redis_client.hget("{0}:state:storer", "cycle") == b"9"
