@@ -83,6 +83,11 @@ def retired(partition: int) -> str:
     return f"{{{partition}}}:retired"
 
 
+def left(partition: int, stage: str) -> str:
+    """Hash: stream -> how far a stage that was retired had come in it, as JSON (common/retirement.py)."""
+    return f"{{{partition}}}:left:{stage}"
+
+
 def incarnation(partition: int) -> str:
     """A random word, set once: another word means that Redis was flushed or replaced."""
     return f"{{{partition}}}:incarnation"

@@ -8,13 +8,14 @@ import msgspec
 import structlog
 from redis.exceptions import ResponseError
 
+from common import keys
 from common.entry_ids import parse_id
 from common.errors import Fatal
 from common.fence import Fence
 from common.keys import FIELD, Stream
 from common.messages import decode
 from common.redis_link import Command, Link, Reply
-from common.retirement import come_back
+from common.retirement import Place, come_back, places
 from common.stage import Entry
 
 log = structlog.get_logger()
@@ -65,17 +66,38 @@ class Reader:
         """By stream key the id after which an entry is news to this reader."""
 
     def create_groups(self) -> None:
-        """Create the group at the beginning of every stream; groups that exist already stay as they are."""
-        replies = self._link.exchange([("XGROUP", "CREATE", key, self.group, "0", "MKSTREAM") for key in self._keys])
+        """Create the group at the beginning of every stream, or where it was when its stage was retired.
+
+        Groups that exist already stay as they are.
+        """
+        left = places(self._link, self._partition, self.group)
+        known = {key: left[stream.name] for key, stream in self._by_key.items() if stream.name in left}
+        starts = [known[key.encode()].delivered if key.encode() in known else "0" for key in self._keys]
+        replies = self._link.exchange([
+            ("XGROUP", "CREATE", key, self.group, start, "MKSTREAM")
+            for key, start in zip(self._keys, starts, strict=True)
+        ])  # fmt: skip
         for key, reply in zip(self._keys, replies, strict=True):
             if isinstance(reply, ResponseError) and not str(reply).startswith("BUSYGROUP"):
                 raise Fatal(f"{key}: the group {self.group!r} can't be created: {reply}")
+        if known:
+            self._take_in_hand(known)
         ends = self._link.exchange([("XREVRANGE", key, "+", "-", "COUNT", 1) for key in self._keys])
         self.newest = {key.encode(): _last_id(end) for key, end in zip(self._keys, ends, strict=True)}
         if come_back(self._link, self._partition, self.group):
             log.warning(
                 "stage.back_from_retirement", group=self.group, detail="entries trimmed meanwhile are lost to it"
             )
+
+    def _take_in_hand(self, known: dict[bytes, Place]) -> None:
+        """Have what the stage had in hand when it was retired come again as its backlog; once, whoever else starts."""
+        claims: list[Command] = [
+            ("XCLAIM", key, self.group, self.consumer, 0, *place.in_hand, "FORCE", "JUSTID")
+            for key, place in known.items()
+            if place.in_hand
+        ]
+        streams = [self._by_key[key].name for key in known]
+        self._fence.commit([*claims, ("HDEL", keys.left(self._partition, self.group), *streams)])
 
     def backlog(self, count: int) -> Read:
         """Return the oldest entries that were given to this consumer and not acknowledged."""

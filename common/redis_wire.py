@@ -29,7 +29,7 @@ def packed(commands: Sequence[Command]) -> bytes:
     """Return what is sent for these commands. DataError if one of them can't be sent."""
     try:
         return b"".join([_pack(command) for command in commands])
-    except TypeError as e:
+    except (TypeError, UnicodeEncodeError) as e:
         raise DataError(f"expected str, bytes, int or float in each command: {e}") from e
 
 

@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from common.env_file import complaints
 from common.errors import Fatal
 from common.messages import TIMEFRAME_MS
 
@@ -210,9 +211,9 @@ def load_settings(name: str = "") -> Settings:
 
     name: the process's name where supervisord gives none (Settings.instance).
     """
-    unknown = _unknown_in_env_file()
-    if unknown:
-        raise Fatal("; ".join(unknown))
+    wrong = complaints(Path(ENV_FILE)) or _unknown_in_env_file()
+    if wrong:
+        raise Fatal("; ".join(wrong))
     try:
         settings = Settings()
     except ValidationError as e:

@@ -1,7 +1,8 @@
 """Give a stage up that will not come back: `python -m deploy.retire features --why "runs on another host now"`.
 
 Streams are trimmed only up to what every stage has acknowledged. A stage that never returns would fill Redis: retired,
-nobody waits for it. What it had not read is lost to it; when it is started again it begins with what is left.
+nobody waits for it. What it had not read is lost to it; when it is started again it goes on where it was, with what is
+left.
 """
 
 import argparse

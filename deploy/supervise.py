@@ -57,6 +57,10 @@ class SupervisorAway(Retryable):
     """No supervisord answers at the control socket."""
 
 
+class SupervisorSilent(Fatal):
+    """A supervisord is there, and does not answer."""
+
+
 class _SocketConnection(HTTPConnection):
     def __init__(self, path: str) -> None:
         super().__init__("localhost", timeout=RPC_S)
@@ -81,11 +85,16 @@ class _SocketTransport(xmlrpc.client.Transport):
 
 
 def call(folders: Folders, method: str, *arguments: object) -> object:
-    """Return supervisord's answer to one of its XML-RPC methods. SupervisorAway if it does not run."""
+    """Return supervisord's answer to one of its XML-RPC methods.
+
+    SupervisorAway if it does not run; SupervisorSilent if it does, and is stopped or too busy to answer.
+    """
     server = xmlrpc.client.ServerProxy("http://localhost", transport=_SocketTransport(folders.socket))
     try:
         with server as proxy:
             return cast(object, getattr(proxy.supervisor, method)(*arguments))
+    except TimeoutError as e:
+        raise SupervisorSilent(f"supervisord at {folders.socket} does not answer within {RPC_S:g} s") from e
     except OSError as e:
         raise SupervisorAway(f"no supervisord at {folders.socket}: {e}") from e
 
@@ -100,12 +109,12 @@ def processes(folders: Folders) -> list[Process]:
 
 
 def is_running(folders: Folders) -> bool:
-    """Return whether the installation's supervisord answers."""
+    """Return whether the installation's supervisord is there."""
     try:
         call(folders, "getState")
     except SupervisorAway:
         return False
-    except xmlrpc.client.Fault:  # it answers, but is about to end
+    except (xmlrpc.client.Fault, SupervisorSilent):  # it is about to end; or stopped, with all that it started at work
         return True
     return True
 

@@ -33,7 +33,7 @@ def copy(source: Path, target: Path, progress: Progress) -> None:
     """Copy a database as it is at one moment. Writers go on meanwhile; Fatal if it is not there or can't be read."""
     require(source)
     try:
-        reader = sqlite3.connect(f"file:{source}?mode=ro", uri=True, isolation_level=None)
+        reader = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
         writer = sqlite3.connect(target)
         try:
             # An open read transaction holds the moment: without it each write of the storer would begin the copy anew.
@@ -56,7 +56,7 @@ def copy(source: Path, target: Path, progress: Progress) -> None:
 def contents(path: Path) -> dict[str, Contents]:
     """Return what each table of a sound database holds. Fatal says what is damaged."""
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
         try:
             verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if verdict != "ok":

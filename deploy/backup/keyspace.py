@@ -10,7 +10,7 @@ from typing import cast
 
 import msgspec
 import redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from common.errors import Fatal
 from deploy.layout import RedisPlace
@@ -50,14 +50,23 @@ def take(client: redis.Redis) -> Keyspace:
 
 
 def put(client: redis.Redis, kept: Mapping[bytes, bytes]) -> None:
-    """Replace all of our keys, but for the epochs, with these: one transaction. Nobody may be at work meanwhile."""
+    """Replace all of our keys, but for the epochs, with these: one transaction. Nobody may be at work meanwhile.
+
+    Fatal if Redis refuses, and then all is as it was; or if it goes away meanwhile.
+    """
     transaction = client.pipeline(transaction=True)
     for name in _names(client):
         if not fnmatchcase(name.decode(errors="replace"), "{*}:epoch:*"):
             transaction.delete(name)
     for name, body in kept.items():
         transaction.restore(name, 0, body, replace=True)
-    transaction.execute()
+    try:
+        transaction.execute()
+    except ResponseError as e:
+        why = str(e).rpartition("caused error: ")[2]  # before that stands the key's content
+        raise Fatal(f"Redis refuses the keys, nothing was restored: {why}") from e
+    except RedisError as e:
+        raise Fatal(f"Redis went away, and may have the keys or not; restore once more: {e}") from e
 
 
 def prove(client: redis.Redis, kept: Mapping[bytes, bytes]) -> None:

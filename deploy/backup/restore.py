@@ -51,6 +51,10 @@ def restore(place: Place, file: Path, say: Say) -> None:
 
 
 def _replace(place: Place, folder: Path, kept: keyspace.Keyspace, say: Say) -> None:
+    """Replace Redis first, in one transaction: what ends this after it leaves a Redis that knows less than SQLite.
+
+    That the storer tells and heals; the other way round what Redis holds as settled would be nowhere.
+    """
     mark = datetime.fromtimestamp(wall_ms() / 1000, UTC).strftime("before-%Y%m%dT%H%M%SZ")
     client = keyspace.connect(place.redis)
     aside = place.folders.data / f"redis.{mark}.msgpack"
@@ -58,16 +62,22 @@ def _replace(place: Place, folder: Path, kept: keyspace.Keyspace, say: Say) -> N
     aside.chmod(0o600)
     if place.database.exists():
         _close_log(place.database)
-        old = place.database.with_name(f"{place.database.name}.{mark}")
-        place.database.rename(old)
-        say(f"what was there: {old} and {aside}")
+    keyspace.put(client, kept)
+    client.close()
+    put_aside = _replace_files(place, folder, mark)
+    say(f"what was there: {' and '.join(map(str, (*put_aside, aside)))}")
+
+
+def _replace_files(place: Place, folder: Path, mark: str) -> list[Path]:
+    """Put the files in place, and return what the old ones are called now."""
+    old = place.database.with_name(f"{place.database.name}.{mark}")
+    put_aside = [place.database.rename(old)] if place.database.exists() else []
     for suffix in ("-wal", "-shm"):
         place.database.with_name(place.database.name + suffix).unlink(missing_ok=True)
     (folder / DATABASE).rename(place.database)
     if (folder / JOURNAL).exists() and not place.journal.exists():
         shutil.move(folder / JOURNAL, place.journal)
-    keyspace.put(client, kept)
-    client.close()
+    return put_aside
 
 
 def _close_log(database: Path) -> None:

@@ -21,7 +21,7 @@ from deploy.partitions.fields import DROPPED, FIRST, SHARED, SYMBOL_OF_FIELD, pa
 PartitionOf = Callable[[str], int]
 """The new partition of a symbol."""
 
-_STAYS = ("epoch", "recovered", "failures", "dead", "incarnation", "retired")
+_STAYS = ("epoch", "recovered", "failures", "dead", "incarnation", "retired", "left")
 """Kinds of keys that a partition keeps as long as it exists."""
 _STREAMS = {stream.name for stream in TRANSPORT}
 

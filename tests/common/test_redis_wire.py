@@ -79,7 +79,7 @@ def test_commands_are_packed_as_redis_py_packs_them(commands: list[Command]) -> 
     assert packed([(b"GET", *command) for command in commands]) == expected
 
 
-@pytest.mark.parametrize("word", [None, True, [1], object()])
+@pytest.mark.parametrize("word", [None, True, [1], object(), "\udcff"])
 def test_what_is_no_word_is_refused_and_nothing_is_sent(word: object) -> None:
     with wire_to(answering(b"+OK\r\n")) as wire:
         with pytest.raises(DataError):

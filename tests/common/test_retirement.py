@@ -74,3 +74,24 @@ def test_a_stage_that_is_started_again_is_waited_for_again(link: Link) -> None:
 
     assert retired_stages(link, 0) == {}
     assert [entry.id for entry in back.news(10, 0).entries] == [f"{OLD}-5"]
+
+
+def test_a_stage_that_comes_back_is_given_nothing_twice(link: Link) -> None:
+    retire(link, 0, "features", Retirement("gone", 1))
+
+    back = reader_of(link, "features")
+
+    assert back.news(10, 0).entries == ()
+
+
+def test_what_it_had_in_hand_comes_again_where_it_is_left(link: Link) -> None:
+    storer = reader_of(link, "storer")
+    read = storer.news(4, 0).entries
+    link.call("XACK", QUOTES.key(0), "storer", read[0].id, read[2].id)
+    retire(link, 0, "storer", Retirement("gone", 1))
+    link.call("XDEL", QUOTES.key(0), read[1].id)
+
+    back = reader_of(link, "storer")
+
+    assert [entry.id for entry in back.backlog(10).entries] == [read[3].id]
+    assert [entry.id for entry in back.news(10, 0).entries] == [f"{OLD}-5"]

@@ -12,6 +12,10 @@ from common.errors import Fatal
 from common.settings import Settings, load_settings
 
 EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
+NO_SUCH = (
+    "${...} stands for a variable, and there is none of that name; a value with these signs in it"
+    " can come from the environment alone"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +93,47 @@ def test_unknown_variable_in_the_file_is_fatal_and_the_near_one_is_named() -> No
     assert "POLYGON_KEY: unknown variable" in text
     assert "ZZZ: unknown variable in .env; see .env.example" in text
     assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ('REDIS_PASSWORD="hunter2', "REDIS_PASSWORD: line 2 of .env can't be read: is a quote not closed?"),
+        ("hunter2 is it", "line 2 of .env can't be read: expected NAME=value"),
+        ("REDIS_PASSWORD", "REDIS_PASSWORD: line 2 of .env: expected REDIS_PASSWORD=value"),
+        ("REDIS_PASSWORD='a${hunter2}b'", f"REDIS_PASSWORD: line 2 of .env: {NO_SUCH}"),
+    ],
+)
+def test_a_line_of_the_file_that_says_nothing_is_fatal_and_not_told(line: str, complaint: str) -> None:
+    Path(".env").write_text(f"# ours\n{line}\nREDIS_PORT=7000\n")
+    with pytest.raises(Fatal) as raised:
+        load_settings()
+    assert str(raised.value) == complaint
+
+
+def test_a_value_of_the_file_may_hold_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHERE", "/srv")
+    Path(".env").write_text(
+        "REDIS_HOST=here\nDATABASE_PATH=${WHERE}/${REDIS_HOST}/${NONE:-x}.db\nREDIS_PASSWORD='a$b'\n"
+    )
+    settings = load_settings()
+    assert settings.database_path == Path("/srv/here/x.db")
+    assert settings.redis_password.get_secret_value() == "a$b"
+
+
+@pytest.mark.parametrize(("body", "complaint"), [(b"REDIS_HOST=\xff\n", "expected UTF-8"), (None, "Permission denied")])
+def test_a_file_that_can_not_be_read_is_fatal(
+    body: bytes | None, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(".env").write_bytes(body or b"")
+    if body is None:
+
+        def refuse(*_: object, **__: object) -> str:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(Fatal, match=rf"\.env: .*{complaint}"):
+        load_settings()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Backup and restore of a database that is being written to, and of the keys beside it."""
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 import redis
 
 from common.errors import Fatal
-from deploy.backup import keyspace
+from deploy.backup import database, keyspace
 from deploy.backup.make import backups_of, make, prove
 from deploy.backup.place import Place
 from deploy.backup.restore import restore
@@ -71,6 +72,22 @@ def test_what_is_restored_is_what_was_backed_up(place: Place, redis_client: "red
     assert not redis_client.exists("{0}:clock", "{0}:cache:bars:EURUSD:1m", "md:heartbeat:storer:storer")
     (aside,) = place.folders.data.glob("prices.db.before-*")
     assert len(rows(aside)) == 4
+
+
+@pytest.mark.parametrize("name", ["a b", "a#b", "a?b", "50%25"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "prices.db")) as sql:
+        sql.execute("CREATE TABLE bars (open_ms INTEGER PRIMARY KEY)")
+        sql.execute("INSERT INTO bars VALUES (5)")
+        sql.commit()
+
+    database.copy(folder / "prices.db", folder / "copy.db", lambda _done, _all: None)
+
+    assert rows(folder / "copy.db") == [(5,)]
+    assert {table: held.rows for table, held in database.contents(folder / "copy.db").items()} == {"bars": 1}
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 @pytest.fixture
@@ -194,3 +211,23 @@ def test_a_redis_that_can_not_read_the_dump_is_refused_before_anything_is_touche
     with pytest.raises(Fatal, match="no older than the one"):
         keyspace.prove(redis_client, {b"{0}:state:storer": body[:-10] + b"\xff\xff" + body[-8:]})
     assert (rows(place.database), set(redis_client.keys())) == (before, keys)
+
+
+def test_a_redis_that_refuses_the_keys_leaves_everything_as_it_was(place: Place, redis_client: "redis.Redis") -> None:
+    redis_client.set("{9}:clock", os.urandom(10_000_000))
+    file = make(place, keep=7, say=silent)
+    redis_client.delete("{9}:clock")
+    with closing(sqlite3.connect(place.database)) as sql:
+        sql.execute("INSERT INTO bars VALUES ('EURUSD', 99, 1.0)")
+        sql.commit()
+    redis_client.hset("{0}:state:storer", "cycle", 9)
+    before = rows(place.database)
+    used_bytes = int(redis_client.info("memory")["used_memory"])
+    redis_client.config_set("maxmemory", used_bytes + 6_000_000)  # room for the trial, not for all
+    try:
+        with pytest.raises(Fatal, match="nothing was restored"):
+            restore(place, file, silent)
+    finally:
+        redis_client.config_set("maxmemory", 0)
+    assert rows(place.database) == before
+    assert redis_client.hget("{0}:state:storer", "cycle") == b"9"

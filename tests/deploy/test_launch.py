@@ -1,8 +1,10 @@
 """The launcher and supervisord, for real, over stages that only wait."""
 
+import os
 import signal
 import socket
 from pathlib import Path
+from typing import cast
 
 from deploy.supervise import call
 from tests.conftest import RedisServer
@@ -203,3 +205,17 @@ def test_a_word_that_fits_no_option_is_named_as_make_calls_it(installation: Inst
 
     assert (fast.returncode, fast.stderr) == (1, "SPEED: expected a number such as 60, found 'fast'\n")
     assert (torn.returncode, torn.stderr) == (1, 'CMD: expected every quote closed, found "restart \'validator"\n')
+
+
+def test_a_supervisord_that_does_not_answer_is_not_taken_for_a_stopped_one(installation: Installation) -> None:
+    assert installation.launch("start").returncode == 0
+    pid = cast(int, call(installation.folders, "getPID"))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        stopped = installation.launch("stop")
+        again = installation.launch("start")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    assert (stopped.returncode, stopped.stderr.count("does not answer")) == (1, 1)
+    assert "live runs already" in again.stderr

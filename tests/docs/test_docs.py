@@ -34,6 +34,7 @@ def test_the_table_of_streams_is_the_codes() -> None:
 
 def test_the_table_of_keys_is_the_codes() -> None:
     made = {
+        keys.left(0, "<stage>"),
         keys.epoch(0, "<stage>"), keys.state(0, "<stage>"), keys.failures(0, "<stage>"), keys.recovered(0, "<stage>"),
         keys.incarnation(0), keys.clock(0), keys.feature_pass(0), keys.bar_cache(0, "<symbol>", "<timeframe>"),
         keys.feature_values(0, "<symbol>", "<timeframe>"), keys.newest_signals(0), keys.symbol_status(0),

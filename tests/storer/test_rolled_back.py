@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 
 from common import keys
+from common.fence import Fence
 from common.keys import FIELD, RAW
 from common.messages import Bars, HistoryBars, Message, Quotes, RawQuote, Reject, Rejects, SeriesChange, encode
 from common.metrics import Metrics
+from common.reader import Reader
 from common.redis_link import Link
+from common.retirement import Retirement, retire
 from common.settings import Settings
 from common.symbols import load_symbols
 from storer.database import Database
@@ -83,6 +86,19 @@ def test_others_that_write_first_hide_nothing(storer: Storer, link: Link, outsid
     link.call("XADD", keys.QUOTES.key(0), at(AGAIN + 21), FIELD, "x")
     storer.restore(link)
     assert outside.execute("SELECT from_id, to_id FROM rollbacks").fetchall() == [(at(31), at(10))]
+
+
+def test_a_storer_that_was_retired_and_comes_back_is_no_rollback(
+    storer: Storer, link: Link, outside: sqlite3.Connection
+) -> None:
+    retire(link, 0, "storer", Retirement("its disk died", 1))
+    fence = Fence(link, 0, "storer")
+    fence.take()
+    Reader(link, fence, INPUTS, 0, "storer", "storer").create_groups()
+
+    storer.restore(link)
+
+    assert counts(outside, "rollbacks") == [0]
 
 
 def test_what_comes_again_is_stored_once_and_what_is_new_too(
