@@ -160,8 +160,11 @@ def stop(folders: Folders) -> bool:
     return _comes_true(ended, LAST_S)
 
 
-def stop_stages(folders: Folders, groups: Collection[str] = ()) -> None:
-    """Stop these groups (empty: all but Redis, which goes last, with supervisord): supervisord stops one by one."""
+def stop_stages(folders: Folders, groups: Collection[str] = ()) -> list[str]:
+    """Stop these groups (empty: all but Redis, which goes last, with supervisord): supervisord stops one by one.
+
+    Returns the names of those that have not ended in time.
+    """
 
     def alive() -> list[Process]:
         wanted = [p for p in processes(folders) if p.pid and p.name != "redis"]
@@ -171,6 +174,7 @@ def stop_stages(folders: Folders, groups: Collection[str] = ()) -> None:
         with contextlib.suppress(xmlrpc.client.Fault):  # it has ended meanwhile
             call(folders, "stopProcess", f"{process.group}:{process.name}", WITHOUT_WAITING)
     _comes_true(lambda: not alive(), STOP_S)
+    return [process.name for process in alive()]
 
 
 def start_stages(folders: Folders, names: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ from deploy.watch import wait_until_ready
 
 
 def restore(place: Place, file: Path, say: Say) -> None:
-    """Restore a backup. Fatal, with nothing touched, if it is damaged or of the other kind of installation.
+    """Restore a backup. Fatal, with nothing touched, if it is damaged, of the other kind of installation, or in use.
 
     What was there stays beside it, as *.before-<time>. The api's journal is only restored where there is none: what it
     holds was promised to a client. What ran before runs again, and works; Fatal if it doesn't within a minute.
@@ -95,14 +95,20 @@ def _close_log(database: Path) -> None:
 
 
 def _stop_stages(place: Place, say: Say) -> list[Process]:
-    """Stop the stages that run, and return them. Redis goes on."""
+    """Stop the stages that run, and return them. Redis goes on. Fatal if one doesn't end: it may be writing still."""
     try:
         found = [p for p in supervise.processes(place.folders) if p.group in STAGES and p.pid]
     except supervise.SupervisorAway:
         return []
     if found:
         say(f"stopping {', '.join(p.name for p in found)}")
-        supervise.stop_stages(place.folders, set(STAGES))
+        lasting = supervise.stop_stages(place.folders, set(STAGES))
+        if lasting:
+            _start_stages(place, [p.name for p in found if p.name not in lasting], say)
+            raise Fatal(
+                f"{', '.join(lasting)}: did not end within {supervise.STOP_S:g} s, so nothing was restored; once ended,"
+                f" start it again with: make ctl CMD='start {' '.join(lasting)}'"
+            )
     return found
 
 

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from common.errors import Fatal
+from deploy import supervise
 from deploy.backup import database, keyspace
 from deploy.backup.make import backups_of, make, prove
 from deploy.backup.place import Place
@@ -194,6 +195,36 @@ def test_a_restore_returns_when_what_ran_before_works_again(installation: Instal
     *_, told, ready = restored.stdout.splitlines()
     assert (told[:28], ready[:9]) == ("restored what was stored at ", "ready in ")
     assert (status.returncode, "the api does not answer" in status.stdout) == (0, False)
+
+
+def test_a_restore_touches_nothing_while_a_stage_does_not_end(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (installation.home / "storer" / "__main__.py").write_text(
+        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True:\n    time.sleep(1)\n"
+    )
+    installation.launch("start")
+    address = Address("127.0.0.1", int(installation.environment["REDIS_PORT"]), "REDIS_HOST", "REDIS_PORT")
+    stored = installation.folders.data / "vproptrader.db"
+    running = Place(installation.folders, stored, RedisPlace(address, 0, ""))
+    with closing(sqlite3.connect(stored)) as sql:
+        sql.execute("CREATE TABLE bars (symbol TEXT PRIMARY KEY)")
+    file = make(running, keep=7, say=silent)
+    with closing(sqlite3.connect(stored)) as sql:
+        sql.execute("INSERT INTO bars VALUES ('EURUSD')")
+        sql.commit()
+    monkeypatch.setattr(supervise, "STOP_S", 0.3)
+    with pytest.raises(Fatal, match=r"^storer: did not end within 0\.3 s, so nothing was restored"):
+        restore(running, file, silent)
+    with closing(sqlite3.connect(stored)) as sql:
+        assert sql.execute("SELECT symbol FROM bars").fetchall() == [("EURUSD",)]
+    assert not list(stored.parent.glob("*.before-*"))
+    assert {p.group for p in supervise.processes(running.folders) if p.pid} >= {
+        "validator",
+        "features",
+        "collector",
+        "api",
+    }
 
 
 def test_a_restore_says_that_nothing_was_started_where_nothing_ran(place: Place) -> None:
