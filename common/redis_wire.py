@@ -5,6 +5,7 @@ transaction (measured); here hiredis does both.
 """
 
 import socket
+import weakref
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -67,10 +68,12 @@ class Wire:
     """One connection. After an exchange that raised it must be closed."""
 
     def __init__(self, connected: Callable[[], socket.socket]) -> None:
-        """connected: makes the socket. This object must be the older one, to be closed before that complains."""
+        """connected: makes the socket, which is closed with the last one that uses this object."""
         self._unusable: list[RedisError] = []
         self._reader = new_reader(self._unusable)
         self.socket = connected()
+        # Not by __del__: of objects that refer to each other, the socket may be finalized first, and complains.
+        weakref.finalize(self, self.socket.close)
 
     def exchange(self, commands: Sequence[Command]) -> list[Reply]:
         """Send commands and return one reply for each. An error reply is a value in the list.
@@ -96,11 +99,6 @@ class Wire:
     def close(self) -> None:
         """Close the connection at once."""
         self.socket.close()
-
-    def __del__(self) -> None:
-        """Close it with the last one that uses it."""
-        if hasattr(self, "socket"):
-            self.close()
 
 
 def connect(host: str, port: int, db: int, password: str, connected_within_s: float, answer_within_s: float) -> Wire:

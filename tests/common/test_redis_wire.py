@@ -1,7 +1,9 @@
 """The stages' connection: a reply is whole and belongs to its question, or there is none."""
 
+import gc
 import socket
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -131,6 +133,26 @@ def test_a_server_that_is_silent_is_away_and_the_next_exchange_connects_anew() -
             link.call("PING")
         other.accept()[0].close()
     other.close()
+
+
+def test_a_connection_that_is_forgotten_within_a_circle_is_closed_without_complaint() -> None:
+    ours, theirs = socket.socketpair()
+    handed = [ours]
+    del ours
+
+    def connected() -> socket.socket:
+        gc.collect(0)  # of a circle whose socket is the younger generation's the socket is finalized first
+        return socket.socket(fileno=handed.pop().detach())
+
+    circle: list[object] = [Wire(connected)]
+    circle.append(circle)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        del circle
+        gc.collect()
+    assert theirs.recv(1) == b""
+    theirs.close()
+    assert [str(one.message) for one in told] == []
 
 
 def test_no_server_is_away() -> None:
