@@ -12,13 +12,11 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from common.messages import TerminalTick
+from common.messages import AHEAD_MS, TerminalTick
 from common.redis_link import Command
 
 KEPT = 2_000
 """Ticks remembered of each symbol: minutes of a busy market, far more than a client sends again."""
-AHEAD_MS = 5_000
-"""Beyond this after receipt a time is from the future: the validator quarantines it."""
 
 _encoder = msgspec.json.Encoder()
 

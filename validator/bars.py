@@ -6,10 +6,10 @@ from statistics import median
 from typing import NamedTuple
 
 from common.errors import Rejected
-from common.messages import TIMEFRAME_MS, Bar, HistoryBars, RawBars, Reject
+from common.messages import AHEAD_MS, TIMEFRAME_MS, Bar, HistoryBars, RawBars, Reject
 from common.sessions import trades_within
 from validator.border import CleanBar, clean_bar
-from validator.rules import FUTURE_MS, closed_detail
+from validator.rules import closed_detail
 from validator.state import move_size
 
 # A price in a bar is a spike so far from the middle of five neighbouring closes, and so many of the answer's median
@@ -72,7 +72,7 @@ def _check(bar: CleanBar, raw: RawBars, before: CleanBar | None) -> None:
         raise Rejected("ohlc_order", detail)
     if bar.open_ms % length_ms:
         raise Rejected("misaligned", f"expected a multiple of {length_ms} ms, found {bar.open_ms}")
-    if bar.open_ms + length_ms > raw.received_ms + FUTURE_MS:
+    if bar.open_ms + length_ms > raw.received_ms + AHEAD_MS:
         raise Rejected("future", f"closes {bar.open_ms + length_ms - raw.received_ms} ms after receipt")
     if before is not None and bar.open_ms <= before.open_ms:
         raise Rejected("out_of_order", f"expected after {before.open_ms}, found {bar.open_ms}")

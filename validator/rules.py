@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from common.messages import VolumeKind
+from common.messages import AHEAD_MS, VolumeKind
 from common.sessions import is_open, next_open_ms, trades_within
 from validator.moves import Mark, Step, step_from
 from validator.state import Feed, Level, Observation, Series, identity, is_new_session
@@ -13,8 +13,6 @@ from validator.vote import NO_OPINION, Opinion
 
 REJECT = 1.0
 
-# Vendors' clocks are ahead of ours by network and rounding, not by more.
-FUTURE_MS = 5_000
 # Closing auctions, a vendor's last print, the first indications: what is further from trading is no market's price.
 NEAR_TRADING_MS = 900_000
 # What a source shows later than its declared delay: tolerated, then a lower score, then quarantine.
@@ -81,7 +79,7 @@ def crossed(case: Case) -> Mark | None:
 def future(case: Case) -> Mark | None:
     """A market time after receipt is a wrong clock or a wrong unit."""
     ahead_ms = case.quote.market_ms - case.quote.received_ms
-    if ahead_ms <= FUTURE_MS:
+    if ahead_ms <= AHEAD_MS:
         return None
     return Mark("future", REJECT, f"market time {ahead_ms} ms after receipt{case.terms.hint}")
 

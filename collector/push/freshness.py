@@ -4,10 +4,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from common.messages import RawQuote
-
-AHEAD_MS = 5_000
-"""Vendors' clocks are ahead of ours by no more; the validator quarantines what is further ahead."""
+from common.messages import AHEAD_MS, RawQuote
 
 
 class Mark(Struct, frozen=True, array_like=True):

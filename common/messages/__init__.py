@@ -8,13 +8,24 @@ Prices are float64, in the units of the symbol's quote currency.
 
 from common.messages.base import TIMEFRAME_MS, Message, Number, Timeframe, VolumeKind
 from common.messages.codec import AnyMessage, decode, encode
-from common.messages.quotes import SUSPECT_BELOW, VENDORS_ASKED, Bar, HistoryBars, Quote, Quotes, Reject, Rejects
+from common.messages.quotes import (
+    AHEAD_MS,
+    SUSPECT_BELOW,
+    VENDORS_ASKED,
+    Bar,
+    HistoryBars,
+    Quote,
+    Quotes,
+    Reject,
+    Rejects,
+)
 from common.messages.raw import Clock, RawBar, RawBars, RawQuote, RawQuotes, SeriesChange
 from common.messages.reports import ClientEvent, DeadLetter, Execution, SourceEvent
 from common.messages.requests import BackfillRequest, HistoryRequest, TerminalTick, TerminalTicks
 from common.messages.results import Bars, HistoryTaken, Signal
 
 __all__ = [
+    "AHEAD_MS",
     "SUSPECT_BELOW",
     "TIMEFRAME_MS",
     "VENDORS_ASKED",

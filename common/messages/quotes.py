@@ -83,6 +83,9 @@ class Bar(Struct, frozen=True, omit_defaults=True):
         return f"{self.symbol}|{self.source_class}|{self.timeframe}|{self.open_ms}"
 
 
+AHEAD_MS = 5_000
+"""How far vendors' clocks are ahead of ours, by network and rounding: a market time beyond that can't be."""
+
 VENDORS_ASKED = "asked the vendors for more"
 """Begins the detail of an answer to which more may come."""
 
